@@ -1,0 +1,1 @@
+"""What the numbers mean: models, estimators and their uncertainties. Arrays in, results out; no I/O, no clock."""

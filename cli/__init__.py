@@ -1,0 +1,1 @@
+"""`remanence …`: the engine's verbs for terminals and scripts. Data goes to stdout, everything else to stderr."""

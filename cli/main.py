@@ -1,0 +1,208 @@
+"""The command line: parses, calls the engine, and turns every error into one sentence and an exit code.
+
+Exit codes: 0 done · 1 bug · 2 usage · 3 invalid configuration or recipe · 4 instrument or communication · 5 safety
+limit or interlock · 6 aborted by the user, magnet on hold · 7 finished, but a run failed or a fit is not to be
+trusted · 8 station locked · 130 second Ctrl-C, hardware left as it is.
+
+Heavy imports (numpy, pyvisa, Qt) happen inside the commands, so that `--help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.errors import RemanenceError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Cryostat measurements that keep every row: Hall loops with a live coercive field and an honest uncertainty.",
+)  # fmt: skip
+
+Root = Annotated[Path, typer.Option("--root", help="Folder under which runs are kept.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, in SI units.")]
+Speed = Annotated[
+    float | None,
+    typer.Option("--speed", min=1e-3, help="Laboratory seconds per real second; as fast as possible if absent."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the simulated laboratory's noise.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"remanence {version('remanence')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Cryostat measurements that keep every row."""
+    context.obj = debug
+
+
+@app.command()
+def demo(
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Stay in the terminal even where there is a display.")
+    ] = False,
+    speed: Speed = None,
+    json: Json = False,
+    seed: Seed = None,
+    root: Root = Path("remanence-demo"),
+    max_field: Annotated[str, typer.Option(help="Largest field of the loop.")] = "7 T",
+    rate: Annotated[str, typer.Option(help="Sweep rate.")] = "2 mT/s",
+    no_ahe: Annotated[
+        bool, typer.Option("--no-ahe", help="Switch the anomalous Hall effect off: nothing to find.")
+    ] = False,
+) -> None:
+    """Measure the paper's sample at 5 K on the simulated cryostat: ±7 T at 2 mT/s, six hours in seconds.
+
+    Examples:
+      remanence demo
+
+      remanence demo --headless --json
+
+      remanence demo --max-field "1 T" --speed 600
+    """
+    from .demo import run_demo
+
+    _exit(
+        run_demo(
+            headless=headless,
+            speed=speed,
+            json=json,
+            seed=seed,
+            root=root,
+            max_field=max_field,
+            rate=rate,
+            no_ahe=no_ahe,
+        )
+    )
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
+    station: Annotated[
+        Path | None, typer.Option(help="The station file; the reference rig if absent with --simulate.")
+    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Run on the station's simulated twin.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help='Override a parameter: --set max_field="2 T".')
+    ] = None,
+    note: Annotated[str, typer.Option(help="A note kept with the run.")] = "",
+    speed: Speed = None,
+    json: Json = False,
+    seed: Seed = None,
+    root: Root = Path("remanence-runs"),
+) -> None:
+    """Run a recipe on a station, or with --simulate on the station's simulated twin.
+
+    Examples:
+      remanence run hall.toml --station station.toml
+
+      remanence run hall.toml --simulate
+
+      remanence run hall.toml --simulate --set max_field="2 T" --note "after anneal"
+    """
+    from .run import run_recipe
+
+    _exit(
+        run_recipe(
+            recipe, station=station, simulate=simulate, overrides=set_ or [], note=note, speed=speed, json=json,
+            seed=seed, root=root,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def simulate(
+    station: Annotated[Path | None, typer.Argument(help="The station file; the reference rig if absent.")] = None,
+    speed: Annotated[float, typer.Option(min=1e-3, help="Laboratory seconds per real second.")] = 1.0,
+    port: Annotated[int, typer.Option(min=0, max=65000, help="First TCP port; 0 takes free ones.")] = 0,
+    seed: Seed = None,
+) -> None:
+    """Serve the station's simulated instruments on TCP sockets, for any program that speaks VISA.
+
+    Examples:
+      remanence simulate
+
+      remanence simulate station.toml --speed 60
+
+      remanence simulate --port 5025
+    """
+    from .simulate import serve_station
+
+    _exit(serve_station(station, speed=speed, port=port, seed=seed))
+
+
+@app.command()
+def analyze(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or run.jsonl files, also interrupted ones.")],
+    json: Json = False,
+    figure: Annotated[bool, typer.Option(help="Draw loop.png into the run's analysis folder.")] = True,
+) -> None:
+    """Fit what is in a run, also one that was aborted or killed, and say what state it is in.
+
+    Examples:
+      remanence analyze remanence-demo/reference/2026/01/0198...
+
+      remanence analyze run.jsonl --json
+
+      remanence analyze run.jsonl --no-figure
+    """
+    from .analyze import analyze_runs
+
+    _exit(analyze_runs(runs, json=json, figure=figure))
+
+
+def _exit(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+def explain(error: RemanenceError) -> str:
+    """An error as lines: what, where, what state the hardware is in, what to do."""
+    lines = [f"error[{error.code}] {error.what}"]
+    lines += [f"  {part}" for part in (error.where, error.state, error.do) if part]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Entry point of the `remanence` command."""
+    # A Windows console may not be UTF-8; a µ that it cannot show must not end a run.
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+    try:
+        app()
+    except RemanenceError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(explain(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error[E000] a bug in remanence: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"  The traceback is in {_keep_traceback()}; nothing is moved by this program now.", file=sys.stderr)
+        sys.exit(RemanenceError.exit_code)
+
+
+def _keep_traceback() -> str:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="remanence-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write(traceback.format_exc())
+    return file.name

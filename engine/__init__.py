@@ -1,0 +1,1 @@
+"""What runs it all: the station, the runner, the live fit, recipes, and the figure of a finished run."""

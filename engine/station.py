@@ -1,0 +1,188 @@
+"""The station: the instruments of a `station.toml`, opened, identified and locked. The only composer.
+
+`Station.open(path)` talks to the rig; `Station.open(path, simulate=True)` opens the same file on simulated wires.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+import pyvisa
+
+from ..core.capabilities import MagnetSupply
+from ..core.clock import Clock, SystemClock, VirtualClock
+from ..core.errors import CommunicationError, ConfigError
+from ..core.records import InstrumentRecord
+from ..instruments.driver import Driver
+from ..instruments.guard import Guard
+from ..instruments.link import Link
+from ..instruments.magnet_limits import MagnetLimits
+from ..simulators.sample import SampleSettings
+from ..simulators.visa import VirtualVisaLibrary
+from ..simulators.world import World
+from .lock import lock_station
+from .station_file import GuardEntry, InstrumentEntry, StationFile, field_constant, read_station
+from .twin import build_panels, build_world, load_class
+
+CapabilityT = TypeVar("CapabilityT")
+
+
+class Station:
+    """Instruments with a clock. Make one with `open`; close it, or use it in a `with` statement."""
+
+    def __init__(self, description: StationFile, path: Path, clock: Clock, world: World | None) -> None:
+        self.description = description
+        self.path = path
+        self.clock = clock
+        # The truth behind a simulated station, for demonstrations and tests; None on a rig.
+        self.world = world
+        self.instruments: dict[str, Driver] = {}
+        self.guards: dict[str, Guard] = {}
+        self.identities: dict[str, str] = {}
+        self._open = ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        simulate: bool = False,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        sample: SampleSettings | None = None,
+    ) -> Self:
+        """Open every instrument of the file and check that it is what the file says.
+
+        A simulated station runs on `VirtualClock` unless given a clock; `seed` and `sample` replace the file's.
+
+        Raises:
+            ConfigError: the file is wrong.
+            CommunicationError: an instrument does not answer, or another one does.
+            StationLocked: another process drives this station.
+        """
+        path = Path(path)
+        description = read_station(path)
+        if simulate:
+            clock = clock or VirtualClock()
+            chosen = description.simulation.seed if seed is None else seed
+            world = build_world(description, clock, chosen, sample)
+            station = cls(description, path, clock, world)
+            library: Any = VirtualVisaLibrary(build_panels(description, world), clock)
+        else:
+            station = cls(description, path, clock or SystemClock(), None)
+            station._open.enter_context(lock_station(path))
+            library = description.visa_library
+        try:
+            manager = pyvisa.ResourceManager(library)
+            station._open.callback(manager.close)
+            for name, entry in description.instruments.items():
+                station._connect(manager, name, entry)
+        except BaseException:
+            station.close()
+            raise
+        return station
+
+    def _connect(self, manager: pyvisa.ResourceManager, name: str, entry: InstrumentEntry) -> None:
+        driver = load_class(entry.driver)
+        try:
+            resource = cast(Any, manager.open_resource(entry.resource))
+        except (pyvisa.errors.Error, OSError, ValueError) as error:
+            raise CommunicationError(
+                f"cannot open {entry.resource}: {error}", where=f"{self.path}: instruments.{name}",
+                state="Nothing was sent to any magnet", do="check that it is switched on and its address",
+            ) from error  # fmt: skip
+        link = Link(
+            resource, self.clock, name=name, write_end=driver.write_end, read_end=driver.read_end,
+            deadline_s=driver.deadline_s, pause_s=driver.pause_s,
+        )  # fmt: skip
+        self._open.callback(link.close)
+        try:
+            instrument = driver(link, name, **entry.options)
+        except TypeError as error:
+            raise ConfigError(
+                f"{entry.driver} does not take these options: {error}", where=f"{self.path}: {name}"
+            ) from error
+        self.identities[name] = instrument.check_identity()
+        self.instruments[name] = instrument
+        if isinstance(instrument, MagnetSupply):
+            self.guards[name] = self._guard(name, instrument)
+            self.guards[name].take_over()
+
+    def _guard(self, name: str, supply: MagnetSupply) -> Guard:
+        entry = self.description.guard.get(name)
+        if entry is None:
+            raise ConfigError(f"the magnet {name!r} has no [guard.{name}]", where=str(self.path), do="give its limits")
+        try:
+            limits = _limits(entry, field_constant(self.description, name))
+        except ConfigError as error:
+            raise ConfigError(error.what, where=f"{self.path}: guard.{name}") from error
+        return Guard(supply, limits, self.clock, name=name)
+
+    def role(self, name: str, capability: type[CapabilityT]) -> CapabilityT:
+        """The instrument that plays a role; a magnet only through its guard.
+
+        Raises:
+            ConfigError: no instrument has that role, or it does not offer the capability.
+        """
+        instrument_name = self.description.roles.get(name)
+        if instrument_name is None:
+            raise ConfigError(
+                f"the station has no role {name!r}", where=str(self.path), do="name an instrument in [roles]"
+            )
+        candidate: Any = self.guards.get(instrument_name, self.instruments[instrument_name])
+        if not isinstance(candidate, capability):
+            raise ConfigError(
+                f"{instrument_name!r} is no {capability.__name__}, which the role {name!r} needs", where=str(self.path)
+            )
+        return candidate
+
+    def records(self) -> list[InstrumentRecord]:
+        """Every instrument as it is now: identity and all settings, read from the instrument."""
+        records: list[InstrumentRecord] = []
+        for name, entry in self.description.instruments.items():
+            settings = self.instruments[name].settings() | ({"wiring": entry.wiring} if entry.wiring else {})
+            records.append(InstrumentRecord(name, entry.driver, entry.resource, self.identities[name], settings))
+        return records
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Every instrument's settings, by instrument name."""
+        return {record.name: dict(record.settings) for record in self.records()}
+
+    def make_safe(self) -> str:
+        """Hold every magnet, then make everything else safe; whatever fails, the rest is still done.
+
+        Gives one sentence on the hardware as read back.
+        """
+        trouble: list[str] = []
+        for act in [*(guard.hold for guard in self.guards.values()), *(i.make_safe for i in self.instruments.values())]:
+            try:
+                act()
+            except Exception as error:  # whatever it was, the next instrument must still be made safe
+                trouble.append(str(error))
+        return " ".join([self.describe(), *trouble]).strip()
+
+    def describe(self) -> str:
+        """One sentence for each magnet on where its field is, read now."""
+        return " ".join(guard.describe() for guard in self.guards.values())
+
+    def close(self) -> None:
+        """Close every link; moves nothing."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _limits(entry: GuardEntry, tesla_per_ampere: float) -> MagnetLimits:
+    return MagnetLimits(
+        largest_T=entry.largest_field,
+        segments=tuple((segment.to, segment.rate) for segment in entry.segments),
+        tesla_per_ampere=tesla_per_ampere,
+        inductance_H=entry.inductance,
+        voltage_limit_V=entry.voltage_limit,
+        tolerance_T=entry.tolerance,
+        reversal_settle_s=entry.reversal_settle,
+    )

@@ -1,0 +1,128 @@
+"""What a `station.toml` may say. The models here are its only description; unknown keys are refused."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..core.errors import ConfigError
+from ..core.quantities import parse
+from .toml_file import place, read_toml, validate
+
+
+def _quantity(unit: str, value: Any) -> float:
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} has no unit: write "{value} {unit}" if that is what you mean')
+    try:
+        return parse(value, unit)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+def _unit(unit: str) -> BeforeValidator:
+    return BeforeValidator(partial(_quantity, unit))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InstrumentEntry(_Strict):
+    """One instrument: the dotted path of its driver, its VISA resource, the driver's options.
+
+    `wiring` names the contacts a meter is connected to (`xx`, `xy`): a note for people, and what the twin measures.
+    """
+
+    driver: str = Field(pattern=r"^[\w.]+:\w+$")
+    resource: str
+    options: dict[str, Any] = Field(default_factory=dict[str, Any])
+    wiring: str = ""
+
+
+class Segment(_Strict):
+    """A stretch of field with its largest ramp rate."""
+
+    to: Annotated[float, _unit("T")]
+    rate: Annotated[float, _unit("T/s")]
+
+
+class GuardEntry(_Strict):
+    """What a magnet stands. Every number is required."""
+
+    largest_field: Annotated[float, _unit("T")]
+    inductance: Annotated[float, _unit("H")]
+    voltage_limit: Annotated[float, _unit("V")]
+    tolerance: Annotated[float, _unit("T")]
+    reversal_settle: Annotated[float, _unit("s")]
+    segments: tuple[Segment, ...] = Field(min_length=1)
+
+
+class SimulationEntry(_Strict):
+    """What the simulated twin is made of, beyond what the rest of the file says."""
+
+    sample: str = "park2020_deficient"
+    seed: int = 1
+    start_temperature: Annotated[float, _unit("K")] = 6.0
+    switch_resistance: Annotated[float, _unit("ohm")] = 50.0
+    lead_resistance: Annotated[float, _unit("ohm")] = 4e-3
+    trapped_field: Annotated[float, _unit("T")] = 0.0
+    trapped_scale: Annotated[float, _unit("T")] = 0.3
+    field_offset: Annotated[float, _unit("T")] = 0.0
+
+
+class StationFile(_Strict):
+    """A whole `station.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str
+    rig: str = Field(min_length=1)
+    # Which VISA talks to the rig: `@py` is PyVISA-py, `@ivi` NI's or Keysight's.
+    visa_library: str = "@py"
+    instruments: dict[str, InstrumentEntry]
+    roles: dict[str, str]
+    guard: dict[str, GuardEntry] = Field(default_factory=dict[str, GuardEntry])
+    simulation: SimulationEntry = SimulationEntry()
+
+
+def field_constant(station: StationFile, name: str) -> float:
+    """The magnet's field constant (T/A), which its supply's driver and its guard share.
+
+    Raises:
+        ConfigError: the instrument's options lack it.
+    """
+    value = station.instruments[name].options.get("tesla_per_ampere")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise ConfigError(
+            f"the magnet {name!r} needs its field constant, options = {{ tesla_per_ampere = … }}",
+            where=f"station.toml: instruments.{name}",
+            state="Nothing was sent to any instrument",
+        )
+    return float(value)
+
+
+def reference_station() -> Path:
+    """The station file of the reference rig, which ships with remanence."""
+    return Path(__file__).with_name("reference.station.toml")
+
+
+def read_station(path: Path) -> StationFile:
+    """Read and check a station file.
+
+    Raises:
+        ConfigError: what is wrong, with file and line; nothing was sent to any instrument.
+    """
+    station = validate(StationFile, read_toml(path), path)
+    for role, name in station.roles.items():
+        if name not in station.instruments:
+            raise ConfigError(
+                f"role {role!r} names {name!r}, which is no instrument", where=place(path, ["roles", role])
+            )
+    for name in station.guard:
+        if name not in station.instruments:
+            raise ConfigError(
+                f"a guard is set for {name!r}, which is no instrument", where=place(path, ["guard", name])
+            )
+    return station

@@ -1,0 +1,1 @@
+"""What is seen of a run: a window that listens. Only this room imports Qt; it decides nothing."""

@@ -1,0 +1,1 @@
+"""Drivers by vendor, the VISA link they speak over, and the guard through which a magnet is reached."""

@@ -1,0 +1,1 @@
+"""What to measure: each procedure a pymeasure `Procedure` whose `acquire(station)` yields rows."""

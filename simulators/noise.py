@@ -1,0 +1,22 @@
+"""Streams of standard normal numbers: one per source of noise, so that adding a source changes no other."""
+
+import zlib
+
+import numpy as np
+
+_BLOCK = 4096
+
+
+class NormalStream:
+    """Standard normal numbers drawn in blocks: a numpy call per number would cost more than the physics."""
+
+    def __init__(self, seed: int, name: str) -> None:
+        # The name, not the order of creation, decides the stream: a station with one more instrument repeats the rest.
+        self._generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        self._block: list[float] = []
+
+    def next(self) -> float:
+        """One number."""
+        if not self._block:
+            self._block = self._generator.standard_normal(_BLOCK).tolist()
+        return self._block.pop()
