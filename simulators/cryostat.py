@@ -58,9 +58,10 @@ _CALM = 1e-3
 
 
 class Cryostat:
-    """Two nodes and a heater. The temperature controller gives the heater's power through `heater`.
+    """Two nodes and the heaters of the controllers attached to them.
 
-    It is called with the block's temperature and the time that passes (s); with no time it only says what it gives.
+    A heater is called with the block's temperature and the time that passes (s) and gives its power (W); with no time
+    it only says what it gives.
     """
 
     _STEP_s = 0.25
@@ -71,7 +72,14 @@ class Cryostat:
         self.sample_K = settings.start_K
         self._owed_s = 0.0
         self._calm = False
-        self.heater: Callable[[float, float], float] = lambda _block_K, _step_s: 0.0
+        self._heaters: list[Callable[[float, float], float]] = []
+
+    def attach(self, heater: Callable[[float, float], float]) -> None:
+        """Connect the heater output of one more controller."""
+        self._heaters.append(heater)
+
+    def _heat(self, step_s: float) -> float:
+        return sum([heater(self.block_K, step_s) for heater in self._heaters])
 
     def advance(self, step_s: float) -> None:
         """Let `step_s` seconds pass. Short steps are saved up to a quarter of a second, far below any time here."""
@@ -96,13 +104,13 @@ class Cryostat:
     def _longest_step(self) -> float:
         """Over not more than a twentieth of the temperature: when cold, full power heats by kelvins in milliseconds."""
         s = self.settings
-        power = self.heater(self.block_K, 0.0) - s.cooling_W_per_K * (self.block_K - s.cold_K)
+        power = self._heat(0.0) - s.cooling_W_per_K * (self.block_K - s.cold_K)
         allowed = 0.05 * self.block_K * s.block_kg * copper_heat_capacity(self.block_K)
         return min(self._STEP_s, max(2e-4, allowed / max(abs(power), 1e-12)))
 
     def _step(self, h: float) -> None:
         s = self.settings
-        power = self.heater(self.block_K, h)
+        power = self._heat(h)
         c1 = s.block_kg * copper_heat_capacity(self.block_K)
         c2 = s.stage_kg * copper_heat_capacity(self.sample_K)
         link = c2 / self._sample_time_s()

@@ -17,9 +17,12 @@ class FrontPanel:
 
     `ends` are the bytes that end a command: whichever comes first, empty commands are dropped, so that CR LF works
     with both CR and LF devices. `reply_end` ends each reply. `latency_s` is the time from a command to its reply.
+    `firmware` is the version it speaks as, `inferred` says in sentences what of it no manual or real reply backs.
     """
 
     model: ClassVar[str] = ""
+    firmware: ClassVar[str] = ""
+    inferred: ClassVar[tuple[str, ...]] = ()
     ends: ClassVar[bytes] = b"\r\n"
     reply_end: ClassVar[bytes] = b"\r\n"
     greeting: ClassVar[bytes] = b""
@@ -33,6 +36,13 @@ class FrontPanel:
     def execute(self, command: str) -> str | None:
         """Do one command and give its reply without terminator, or None for silence."""
         raise NotImplementedError
+
+    def status_byte(self) -> int:
+        """What a serial poll reads (IEEE 488), beside the bit for a waiting message that the transport knows of."""
+        return 0
+
+    def clear(self) -> None:
+        """Do what a device clear does to the instrument's input and output buffers."""
 
     def receive(self, line: bytes) -> bytes:
         """One command line as it came over the wire; the reply as it goes back, empty for silence."""

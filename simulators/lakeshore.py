@@ -70,7 +70,7 @@ class Model350(FrontPanel):
             "ZONE": self._set_zone,
         }  # fmt: skip
         self._reset()
-        world.cryostat.heater = self._heat
+        world.cryostat.attach(self._heat)
 
     def execute(self, command: str) -> str | None:
         """One line: commands separated by `;`, their answers joined by `;`."""

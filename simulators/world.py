@@ -7,7 +7,8 @@ millitesla in each. Nothing here knows a wire protocol, and nothing here is know
 
 import math
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..core.clock import Clock
 from ..core.errors import ConfigError
@@ -30,6 +31,8 @@ class WorldSettings:
     cryostat: CryostatSettings
     sample: SampleSettings
     amplifier_noise_V_per_sqrtHz: float = 6e-9
+    # The coils of a vector magnet beside the main one, by axis (`x`, `y`).
+    more_coils: Mapping[str, MagnetSettings] = field(default_factory=dict[str, MagnetSettings])
 
 
 class World:
@@ -40,7 +43,11 @@ class World:
         self.clock = clock
         self.seed = seed
         self.lock = threading.RLock()
+        # The main coil is `z`, along the film's normal; a sample sees its field.
         self.magnet = Magnet(settings.magnet, clock.now())
+        more = {axis: Magnet(coil, clock.now()) for axis, coil in settings.more_coils.items()}
+        self.magnets: dict[str, Magnet] = {"z": self.magnet} | more
+        self._coils = tuple(self.magnets.values())
         self.cryostat = Cryostat(settings.cryostat)
         self.sample = Sample(settings.sample)
         self.excitation = Excitation()
@@ -109,7 +116,8 @@ class World:
     def _step(self, step_s: float) -> None:
         start = {wiring: self.voltage(wiring) for wiring in self._wirings}
         self._now_s += step_s
-        self.magnet.advance(self._now_s)
+        for magnet in self._coils:
+            magnet.advance(self._now_s)
         self.cryostat.advance(step_s)
         self._resistances = self.sample.resistances(self.magnet.field(), self.cryostat.sample_K)
         if self._drift_density:
