@@ -6,9 +6,9 @@ microseconds in real time; a read that nothing answers runs into its time-out on
 """
 
 import itertools
-from collections import deque
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pyvisa import attributes, constants, rname
@@ -22,17 +22,21 @@ from .front_panel import Conversation, FrontPanel
 _Status = constants.StatusCode
 _Attribute = constants.ResourceAttribute
 _serial = itertools.count(1)
+# Clearing a socket drops what comes until there was silence for so long (PyVISA-py).
+_SILENCE_s = 0.1
+# How often a wait for a service request looks at the status byte.
+_POLL_s = 0.01
+_SERVICE_REQUEST, _MESSAGE = 0x40, 0x10
 
 
 @dataclass(slots=True)
 class _Session:
     conversation: Conversation
     attributes: dict[Any, Any]
-    # (time at which it may be read, bytes)
-    replies: deque[tuple[float, bytes]] = field(default_factory=deque[tuple[float, bytes]])
     timeout_s: float = 2.0
     end_byte: int = 10
     end_enabled: bool = False
+    # An IEEE-488 or USB message carries its own end; a socket's or serial line's ends only at its terminator.
     message_based: bool = True
 
 
@@ -73,49 +77,92 @@ class VirtualVisaLibrary(VisaLibraryBase):
         self, session: Any, resource_name: str, access_mode: Any = constants.AccessModes.no_lock, open_timeout: int = 0
     ) -> tuple[Any, _Status]:
         """Connect to an instrument."""
-        name = str(rname.ResourceName.from_string(resource_name))
+        parsed = rname.ResourceName.from_string(resource_name)
+        name = str(parsed)
         panel = self._panels.get(name)
-        if panel is None:
+        if panel is None or (panel.trouble is not None and not panel.trouble.reachable()):
             return 0, self.handle_return_value(None, _Status.error_resource_not_found)
+        on_network = parsed.interface_type == "TCPIP"
+        if on_network and panel.clients is not None and len(panel.conversations) >= panel.clients:
+            return 0, self.handle_return_value(None, _Status.error_resource_busy)
         handle = next(self._handles)
-        opened = _Session(Conversation(panel), {_Attribute.resource_name: name})
-        # An IEEE-488 or USB message carries its own end; a socket's or serial line's ends only at its terminator.
-        opened.message_based = name.startswith(("GPIB", "USB")) or (name.startswith("TCPIP") and name.endswith("INSTR"))
-        if panel.greeting:
-            opened.replies.append((self._clock.now() + 0.3, panel.greeting))
+        interface = constants.InterfaceType[parsed.interface_type.lower()]
+        opened = _Session(
+            Conversation(panel),
+            {
+                _Attribute.resource_name: name,
+                _Attribute.resource_class: parsed.resource_class,
+                _Attribute.interface_type: interface,
+                _Attribute.interface_number: int(getattr(parsed, "board", 0) or 0),
+            },
+        )
+        opened.message_based = parsed.resource_class == "INSTR" and interface != constants.InterfaceType.asrl
+        opened.conversation.greet(self._clock.now())
         self._sessions[handle] = opened
         return handle, self.handle_return_value(handle, _Status.success)
 
     def close(self, session: Any) -> _Status:
         """Disconnect; closing the manager's own handle is fine too."""
-        self._sessions.pop(session, None)
+        opened = self._sessions.pop(session, None)
+        if opened is not None:
+            opened.conversation.close()
         return _Status.success
 
     def write(self, session: Any, data: bytes) -> tuple[int, _Status]:
-        """Send bytes; what they cause happens now, what they answer comes after the instrument's latency."""
-        opened = self._sessions[session]
-        reply = opened.conversation.feed(data)
-        if reply:
-            opened.replies.append((self._clock.now() + opened.conversation.panel.latency_s, reply))
-        return len(data), self.handle_return_value(session, _Status.success)
+        """Send bytes; what they cause happens now, what they answer comes after the instrument's latency.
+
+        An instrument that is still busy with an answer makes the sender wait, as its handshake would.
+        """
+        conversation, clock = self._sessions[session].conversation, self._clock
+        now_s = clock.now()
+        if conversation.busy_s > now_s:
+            clock.sleep(conversation.busy_s - now_s)
+            now_s = clock.now()
+        conversation.take(data, now_s)
+        if conversation.broken:
+            self.handle_return_value(session, _Status.error_connection_lost)
+        return len(data), self._good(session, _Status.success)
 
     def read(self, session: Any, count: int) -> tuple[bytes, _Status]:
         """Receive up to `count` bytes: to the termination character, the end of a message, or the time-out."""
         opened = self._sessions[session]
-        clock = self._clock
-        deadline = clock.now() + opened.timeout_s
-        data = bytearray()
-        while opened.replies and opened.replies[0][0] <= deadline:
-            ready_s, chunk = opened.replies.popleft()
+        conversation, clock = opened.conversation, self._clock
+        outgoing = conversation.outgoing
+        deadline_s = clock.now() + opened.timeout_s
+        data = b""
+        while True:
+            self._happen(conversation, deadline_s)
+            if not outgoing or outgoing[0][0] > deadline_s:
+                if clock.now() < deadline_s:
+                    clock.sleep(deadline_s - clock.now())
+                    continue  # on a clock that others share, something may have come meanwhile
+                return data, self.handle_return_value(session, _Status.error_timeout)
+            ready_s, chunk = outgoing.popleft()
             clock.sleep(ready_s - clock.now())
             taken, rest, status = self._cut(opened, chunk, count - len(data))
-            data += taken
+            data = data + taken if data else taken
             if rest:
-                opened.replies.appendleft((ready_s, rest))
+                outgoing.appendleft((ready_s, rest))
             if status is not None:
-                return bytes(data), self.handle_return_value(session, status)
-        clock.sleep(deadline - clock.now())
-        return bytes(data), self.handle_return_value(session, _Status.error_timeout)
+                return data, self._good(session, status)
+
+    def _happen(self, conversation: Conversation, deadline_s: float) -> None:
+        """Let the faults of the schedule come that are due before the next bytes or the deadline."""
+        trouble, outgoing = conversation.panel.trouble, conversation.outgoing
+        while trouble is not None and not conversation.broken:
+            next_s = trouble.next_s()
+            if next_s > min(deadline_s, outgoing[0][0] if outgoing else math.inf):
+                return
+            self._clock.sleep(next_s - self._clock.now())
+            trouble.act()
+        if conversation.broken:
+            self.handle_return_value(None, _Status.error_connection_lost)
+
+    def _good(self, session: Any, status: _Status) -> _Status:
+        """Note a success. PyVISA's own way looks the number up and asks for warnings: a third of a query."""
+        self._last_status = status
+        self._last_status_in_session[session] = status
+        return status
 
     @staticmethod
     def _cut(opened: _Session, chunk: bytes, room: int) -> tuple[bytes, bytes, _Status | None]:
@@ -128,22 +175,44 @@ class VirtualVisaLibrary(VisaLibraryBase):
         return chunk, b"", _Status.success if opened.message_based else None
 
     def clear(self, session: Any) -> _Status:
-        """Forget half-sent commands and unread replies."""
+        """A device clear; on a socket or serial line, dropping what comes until there is silence."""
         opened = self._sessions[session]
-        opened.conversation.clear()
-        opened.replies.clear()
+        if opened.message_based:
+            opened.conversation.clear()
+        else:
+            self._drop(opened.conversation, self._clock.now() + _SILENCE_s)
         return self.handle_return_value(session, _Status.success)
 
     def flush(self, session: Any, mask: Any) -> _Status:
         """Drop what was received and not read."""
-        self._sessions[session].replies.clear()
+        self._drop(self._sessions[session].conversation, self._clock.now())
         return self.handle_return_value(session, _Status.success)
 
+    @staticmethod
+    def _drop(conversation: Conversation, until_s: float) -> None:
+        while conversation.outgoing and conversation.outgoing[0][0] <= until_s:
+            conversation.outgoing.popleft()
+
     def read_stb(self, session: Any) -> tuple[int, _Status]:
-        """Serial poll: bit 4 (message available) only."""
+        """Serial poll: the instrument's own bits and bit 4, a message is waiting. A socket has none."""
         opened = self._sessions[session]
-        ready = bool(opened.replies) and opened.replies[0][0] <= self._clock.now()
-        return (16 if ready else 0), self.handle_return_value(session, _Status.success)
+        if opened.attributes[_Attribute.resource_class] == "SOCKET":
+            return 0, self.handle_return_value(session, _Status.error_nonsupported_operation)
+        return self._status_byte(opened), self.handle_return_value(session, _Status.success)
+
+    def _status_byte(self, opened: _Session) -> int:
+        conversation = opened.conversation
+        waiting = bool(conversation.outgoing) and conversation.outgoing[0][0] <= self._clock.now()
+        with conversation.panel.world.lock:
+            byte = conversation.panel.status_byte()
+        return byte | _MESSAGE if waiting else byte
+
+    def assert_trigger(self, session: Any, protocol: Any) -> _Status:
+        """A group execute trigger."""
+        panel = self._sessions[session].conversation.panel
+        with panel.world.lock:
+            panel.trigger()
+        return self.handle_return_value(session, _Status.success)
 
     def get_attribute(self, session: Any, attribute: Any) -> tuple[Any, _Status]:
         """An attribute as last set, the bytes waiting, or VISA's default."""
@@ -153,7 +222,8 @@ class VirtualVisaLibrary(VisaLibraryBase):
         if attribute == _Attribute.timeout_value:
             value: Any = int(opened.timeout_s * 1000)
         elif attribute == _Attribute.asrl_avalaible_number:
-            value = sum(len(chunk) for ready_s, chunk in opened.replies if ready_s <= self._clock.now())
+            now_s = self._clock.now()
+            value = sum(len(chunk) for ready_s, chunk in opened.conversation.outgoing if ready_s <= now_s)
         elif attribute in opened.attributes:
             value = opened.attributes[attribute]
         else:
@@ -173,6 +243,20 @@ class VirtualVisaLibrary(VisaLibraryBase):
         elif attribute == _Attribute.termchar_enabled:
             opened.end_enabled = bool(attribute_state)
         return self.handle_return_value(session, _Status.success)
+
+    def enable_event(self, session: Any, event_type: Any, mechanism: Any, context: Any = None) -> _Status:
+        """Service requests are always watched for."""
+        return _Status.success
+
+    def wait_on_event(self, session: Any, in_event_type: Any, timeout: float) -> tuple[Any, Any, _Status]:
+        """Wait for the instrument to request service: bit 6 of its status byte. `timeout` is in milliseconds."""
+        opened, clock = self._sessions[session], self._clock
+        deadline_s = clock.now() + timeout / 1000
+        while not self._status_byte(opened) & _SERVICE_REQUEST:
+            if clock.now() >= deadline_s:
+                return in_event_type, None, self.handle_return_value(session, _Status.error_timeout)
+            clock.sleep(_POLL_s)
+        return in_event_type, next(self._handles), self.handle_return_value(session, _Status.success)
 
     def disable_event(self, session: Any, event_type: Any, mechanism: Any) -> _Status:
         """There are no events to disable; PyVISA asks when it closes a resource."""
