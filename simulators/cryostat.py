@@ -55,51 +55,73 @@ class CryostatSettings:
 
 # A step that changes the block by less than this fraction is a quiet one.
 _CALM = 1e-3
+# Asleep: for two seconds no step changed the sample by more than this fraction, and no heater its power by that one.
+_STILL, _STILL_POWER, _STILL_STEPS = 2e-8, 2e-5, 8
 
 
 class Cryostat:
     """Two nodes and the heaters of the controllers attached to them.
 
     A heater is called with the block's temperature and the time that passes (s) and gives its power (W); with no time
-    it only says what it gives.
+    it only says what it gives. While nothing changes the cryostat sleeps: it asks the heaters once a second, and only
+    a change of power, by an order or by a sensor that drifts in the field, makes it work again.
     """
 
     _STEP_s = 0.25
+    _ASLEEP_STEP_s = 1.0
+    _LONGEST_SLEEP_s = 4.0
 
     def __init__(self, settings: CryostatSettings) -> None:
         self.settings = settings
         self.block_K = settings.start_K
         self.sample_K = settings.start_K
         self._owed_s = 0.0
+        self._least_s = self._STEP_s
         self._calm = False
+        self._power_W = 0.0
+        self._still = 0
         self._heaters: list[Callable[[float, float], float]] = []
 
     def attach(self, heater: Callable[[float, float], float]) -> None:
         """Connect the heater output of one more controller."""
         self._heaters.append(heater)
 
-    def _heat(self, step_s: float) -> float:
-        return sum([heater(self.block_K, step_s) for heater in self._heaters])
-
     def advance(self, step_s: float) -> None:
         """Let `step_s` seconds pass. Short steps are saved up to a quarter of a second, far below any time here."""
         self._owed_s += step_s
-        if self._owed_s < self._STEP_s:
+        if self._owed_s < self._least_s:
             return
         step_s, self._owed_s = self._owed_s, 0.0
+        while self._still >= _STILL_STEPS and step_s > 0.0:
+            # Not longer, for a controller may begin something by itself.
+            h = min(step_s, self._LONGEST_SLEEP_s)
+            step_s -= h
+            power_W = self._heat(h)
+            if abs(power_W - self._power_W) > _STILL_POWER * abs(self._power_W):
+                self.disturb()
+                self._step(h, power_W)
         while step_s > 0.0:
             # While nothing moves much, nothing can in the next quarter of a second either, unless somebody `disturbs`.
             h = min(step_s, self._STEP_s if self._calm else self._longest_step())
             # A rest too short to matter is taken along: it would be one more step for nothing.
             h = step_s if step_s - h < 1e-6 else h
-            before_K = self.block_K
-            self._step(h)
+            before_K, sample_K, power_W = self.block_K, self.sample_K, self._power_W
+            self._step(h, self._heat(h))
             self._calm = abs(self.block_K - before_K) < _CALM * before_K
+            moved = max(abs(self.sample_K - sample_K), abs(self.block_K - before_K)) > _STILL * sample_K
+            jumped = abs(self._power_W - power_W) > _STILL_POWER * abs(power_W)
+            self._still = 0 if moved or jumped else self._still + 1
             step_s -= h
+        self._least_s = self._ASLEEP_STEP_s if self._still >= _STILL_STEPS else self._STEP_s
 
     def disturb(self) -> None:
         """Say that the heater may be about to jump: somebody gave its controller an order."""
         self._calm = False
+        self._still = 0
+        self._least_s = self._STEP_s
+
+    def _heat(self, step_s: float) -> float:
+        return sum([heater(self.block_K, step_s) for heater in self._heaters])
 
     def _longest_step(self) -> float:
         """Over not more than a twentieth of the temperature: when cold, full power heats by kelvins in milliseconds."""
@@ -108,16 +130,16 @@ class Cryostat:
         allowed = 0.05 * self.block_K * s.block_kg * copper_heat_capacity(self.block_K)
         return min(self._STEP_s, max(2e-4, allowed / max(abs(power), 1e-12)))
 
-    def _step(self, h: float) -> None:
+    def _step(self, h: float, power_W: float) -> None:
         s = self.settings
-        power = self._heat(h)
+        self._power_W = power_W
         c1 = s.block_kg * copper_heat_capacity(self.block_K)
         c2 = s.stage_kg * copper_heat_capacity(self.sample_K)
         link = c2 / self._sample_time_s()
         # Implicit Euler: the block's time is milliseconds when cold, and this is stable at any step.
         a11 = c1 / h + s.cooling_W_per_K + link
         a22 = c2 / h + link
-        b1 = c1 / h * self.block_K + power + s.cooling_W_per_K * s.cold_K
+        b1 = c1 / h * self.block_K + power_W + s.cooling_W_per_K * s.cold_K
         b2 = c2 / h * self.sample_K
         determinant = a11 * a22 - link * link
         self.block_K = (b1 * a22 + link * b2) / determinant

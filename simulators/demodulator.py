@@ -6,7 +6,9 @@ covariance has a closed form in incomplete gamma functions. So the statistics do
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import mul
 
 import numpy as np
 from scipy.special import gammainc
@@ -15,9 +17,10 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 @lru_cache(maxsize=4096)
-def _propagator(x: float, poles: int) -> tuple[float, ...]:
-    """e^{-x} x^j / j! for j = 0 .. poles−1: how a start at one pole reaches the j-th after it."""
-    return tuple(math.exp(-x) * x**j / math.factorial(j) for j in range(poles))
+def _propagator(x: float, poles: int) -> Matrix:
+    """Row k: how starts at poles 0 .. k reach pole k, e^{-x} x^j / j! with j = k .. 0."""
+    terms = [math.exp(-x) * x**j / math.factorial(j) for j in range(poles)]
+    return tuple(tuple(terms[k::-1]) for k in range(poles))
 
 
 @lru_cache(maxsize=4096)
@@ -35,15 +38,15 @@ def _noise_factor(x: float, poles: int) -> Matrix:
 
 
 class Cascade:
-    """One channel (X or Y) of the filter. `output` is the last pole."""
+    """The filter of a channel, or of X and Y at once as one complex number. `output` is the last pole."""
 
-    def __init__(self, time_constant_s: float, poles: int, value: float = 0.0) -> None:
+    def __init__(self, time_constant_s: float, poles: int, value: complex = 0.0) -> None:
         self.time_constant_s = time_constant_s
         self.poles = poles
-        self._states = [value] * poles
+        self._states: list[complex] = [value] * poles
 
     @property
-    def output(self) -> float:
+    def output(self) -> complex:
         """What the channel shows."""
         return self._states[-1]
 
@@ -53,7 +56,7 @@ class Cascade:
             self.time_constant_s, self.poles = time_constant_s, poles
             self._states = [self.output] * poles
 
-    def advance(self, step_s: float, start: float, stop: float, density: float, draws: list[float]) -> None:
+    def advance(self, step_s: float, start: complex, stop: complex, density: float, draws: Sequence[complex]) -> None:
         """Filter a straight line from `start` to `stop` over `step_s`, plus white noise of one-sided `density`²/Hz.
 
         `draws` holds one standard normal number for each pole.
@@ -64,21 +67,17 @@ class Cascade:
         x = step_s / tau
         x = round(x, 7) if x > 1e-3 else max(round(x, 12), 1e-12)
         lag = (stop - start) / step_s * tau
-        propagate = _propagator(x, poles)
-        deviations = [state - (start - lag * (k + 1)) for k, state in enumerate(self._states)]
-        states: list[float] = []
-        for k in range(poles):
-            value = stop - lag * (k + 1)
-            for j in range(k + 1):
-                value += propagate[j] * deviations[k - j]
-            states.append(value)
+        deviations: list[complex] = []
+        for state in self._states:
+            start -= lag
+            deviations.append(state - start)
+        states: list[complex] = []
+        for row in _propagator(x, poles):
+            stop -= lag
+            states.append(stop + sum(map(mul, row, deviations)))
         if density:
             # One-sided density e² is e²/2 two-sided; time in units of τ brings 1/τ.
             size = density * math.sqrt(0.5 / tau)
             for k, row in enumerate(_noise_factor(x, poles)):
-                states[k] += size * sum(map(_times, row, draws))
+                states[k] += size * sum(map(mul, row, draws))
         self._states = states
-
-
-def _times(a: float, b: float) -> float:
-    return a * b

@@ -5,8 +5,11 @@ are joined, so a filter that is read once a second costs about one exact solutio
 to any instrument.
 """
 
+import cmath
 import math
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .demodulator import Cascade
 from .excitation import Excitation
@@ -14,7 +17,14 @@ from .noise import NormalStream
 
 # Two pieces are one when the corner between them is this small beside the noise of the same time.
 _STRAIGHT = 5e-3
-_MOST_PIECES = 64
+# What was longer ago than this many time constants has left the last of four poles: e^-60 60³/3! is 1e-22.
+_FORGOTTEN = 60.0
+
+
+class Shown(NamedTuple):
+    """What one channel shows (V)."""
+
+    output: float
 
 
 class Tap:
@@ -32,21 +42,24 @@ class Tap:
         self._noise = noise
         self._density = density_V_per_sqrtHz
         self._phase_rad = 0.0
-        self._x, self._y = Cascade(0.1, 2), Cascade(0.1, 2)
+        # X + iY: one filter for both.
+        self._filter = Cascade(0.1, 2)
+        self._forgotten_s = _FORGOTTEN * 0.1
         # (length in s, input at its start, input at its end), oldest first
-        self._pieces: list[tuple[float, float, float]] = []
+        self._pieces: deque[tuple[float, float, float]] = deque()
+        self._length_s = 0.0
 
     @property
-    def x(self) -> Cascade:
+    def x(self) -> Shown:
         """The in-phase channel, up to now."""
         self._solve()
-        return self._x
+        return Shown(self._filter.output.real)
 
     @property
-    def y(self) -> Cascade:
+    def y(self) -> Shown:
         """The quadrature channel, up to now."""
         self._solve()
-        return self._y
+        return Shown(self._filter.output.imag)
 
     @property
     def phase_rad(self) -> float:
@@ -61,12 +74,13 @@ class Tap:
     def reconfigure(self, time_constant_s: float, poles: int) -> None:
         """Change the filter of both channels."""
         self._solve()
-        self._x.reconfigure(time_constant_s, poles)
-        self._y.reconfigure(time_constant_s, poles)
+        self._filter.reconfigure(time_constant_s, poles)
+        self._forgotten_s = _FORGOTTEN * time_constant_s
 
     def follow(self, step_s: float, start_V: float, stop_V: float) -> None:
         """Take one straight piece of the input."""
         pieces = self._pieces
+        self._length_s += step_s
         if pieces:
             length_s, before_V, middle_V = pieces[-1]
             total_s = length_s + step_s
@@ -76,15 +90,17 @@ class Tap:
                 pieces[-1] = (total_s, before_V, stop_V)
                 return
         pieces.append((step_s, start_V, stop_V))
-        if len(pieces) > _MOST_PIECES:
-            self._solve()
+        while self._length_s - pieces[0][0] > self._forgotten_s:
+            # Nobody looked for so long that nothing of it is left in the filter.
+            self._length_s -= pieces.popleft()[0]
 
     def _solve(self) -> None:
         if not self._pieces:
             return
-        pieces, self._pieces = self._pieces, []
-        cosine, sine = math.cos(self._phase_rad), -math.sin(self._phase_rad)
-        draw, density, poles = self._noise.next, self._density, range(self._x.poles)
+        pieces, self._pieces, self._length_s = self._pieces, deque(), 0.0
+        turn = cmath.rect(1.0, -self._phase_rad)
+        draw, density, poles = self._noise.next, self._density, range(self._filter.poles)
         for step_s, start_V, stop_V in pieces:
-            self._x.advance(step_s, start_V * cosine, stop_V * cosine, density, [draw() for _ in poles])
-            self._y.advance(step_s, start_V * sine, stop_V * sine, density, [draw() for _ in poles])
+            draws = [draw() for _ in poles]
+            draws = [complex(x, draw()) for x in draws]
+            self._filter.advance(step_s, start_V * turn, stop_V * turn, density, draws)

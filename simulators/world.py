@@ -1,17 +1,19 @@
 """The true state of the laboratory: magnet, cryostat, sample, current and lock-in filters on one injected clock.
 
 The world is a pure function of its settings, its seed, its clock and the commands given to it. It moves only when a
-front panel asks: `advance()` brings it to `clock.now()`, in steps short enough that the field changes by less than a
+front panel asks: `advance()` brings it to `clock.now()`, in steps short enough that the field changes by at most two
 millitesla in each. Nothing here knows a wire protocol, and nothing here is known to the analysis.
 """
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..core.clock import Clock
 from ..core.errors import ConfigError
+from .circuit import Circuit
+from .contacts import Contacts, ContactSettings
 from .cryostat import Cryostat, CryostatSettings
 from .excitation import Excitation
 from .magnet import Magnet, MagnetSettings
@@ -19,7 +21,9 @@ from .noise import NormalStream
 from .sample import Sample, SampleSettings
 from .tap import Tap
 
-_FIELD_STEP_T = 1e-3
+# Steps are short beside the switching of the sample, so that its path between two of them is straight.
+_LONGEST_STEP_T = 2e-3
+_STEPS_PER_WIDTH = 9.0
 _QUANTITIES = ("xx", "xy")
 
 
@@ -33,6 +37,18 @@ class WorldSettings:
     amplifier_noise_V_per_sqrtHz: float = 6e-9
     # The coils of a vector magnet beside the main one, by axis (`x`, `y`).
     more_coils: Mapping[str, MagnetSettings] = field(default_factory=dict[str, MagnetSettings])
+    contacts: ContactSettings = field(default_factory=ContactSettings)
+
+
+@dataclass(slots=True)
+class Timer:
+    """What happens at `due_s`, however seldom anybody looks: `ring` is called then, and moves `due_s` on.
+
+    The laboratory stands at that instant while it rings, so `ring` must not advance it.
+    """
+
+    ring: Callable[[], None]
+    due_s: float = math.inf
 
 
 class World:
@@ -50,6 +66,8 @@ class World:
         self._coils = tuple(self.magnets.values())
         self.cryostat = Cryostat(settings.cryostat)
         self.sample = Sample(settings.sample)
+        width_T = math.hypot(settings.sample.coercive_spread_T, settings.sample.interaction_T)
+        self._field_step_T = min(_LONGEST_STEP_T, max(width_T, 1e-3) / _STEPS_PER_WIDTH)
         self.excitation = Excitation()
         self._taps: list[Tap] = []
         self._wirings: tuple[str, ...] = ()
@@ -58,7 +76,30 @@ class World:
         self._now_s = clock.now()
         self._drift_V: dict[str, float] = dict.fromkeys(_QUANTITIES, 0.0)
         self._drift_noise: dict[str, NormalStream] = {name: NormalStream(seed, f"drift {name}") for name in _QUANTITIES}
-        self._resistances = self.sample.resistances(self.magnet.field(), self.cryostat.sample_K)
+        # The field and temperature that `_resistances` are of.
+        self._seen = self.magnet.field(), self.cryostat.sample_K
+        self._resistances = self.sample.resistances(*self._seen)
+        self._timers: list[Timer] = []
+        # The four corner contacts of direct-current work, and the wires on them.
+        self.contacts = Contacts(
+            settings.contacts, settings.sample.contact_misalignment, self.sheet_resistances, self.now, self.stream
+        )
+        self.circuit = Circuit(self.contacts)
+
+    def now(self) -> float:
+        """The time up to which the laboratory has lived (s)."""
+        return self._now_s
+
+    def sheet_resistances(self) -> tuple[float, float]:
+        """(R_xx, R_xy) of the film without any misalignment of contacts (ohm), as of the last `advance`."""
+        r_xx, r_xy = self._resistances
+        return r_xx, r_xy - self.settings.sample.contact_misalignment * r_xx
+
+    def timer(self, ring: Callable[[], None]) -> Timer:
+        """Something that is to happen at times of its own."""
+        timer = Timer(ring)
+        self._timers.append(timer)
+        return timer
 
     def tap(self, wiring: str, name: str) -> Tap:
         """Connect a lock-in named `name` to the contacts `wiring` (`xx` or `xy`)."""
@@ -85,51 +126,74 @@ class World:
     def advance(self, within_s: float = 0.0) -> None:
         """Bring everything to `clock.now()`; a panel that need not know better may be content `within_s` of it."""
         now = self.clock.now()
-        if now - self._now_s < within_s:
+        if now - self._now_s <= within_s:
             return
+        # A source may have been switched since: what the contacts saw at the end of the last step is not enough.
+        before = {wiring: self.voltage(wiring) for wiring in self._wirings}
         while self._now_s < now:
-            self._step(min(now - self._now_s, self._longest_step()))
-            if now - self._now_s < 1e-9:
-                self._now_s = now
+            step_s = min(now - self._now_s, self._longest_step())
+            if now - self._now_s - step_s < 1e-9:
+                step_s = now - self._now_s
+            self._move(step_s)
+            before = self._listen(step_s, before)
+            for timer in self._timers:
+                if timer.due_s <= self._now_s + 1e-9:
+                    timer.ring()
 
     def _longest_step(self) -> float:
-        """Not past a corner of the ramp, and not over more than a millitesla of field."""
-        magnet, k = self.magnet, self.settings.magnet.tesla_per_ampere
+        """Not past a corner of a ramp or a tap's own time, and not over much field."""
         now = self._now_s
         limit = math.inf
-        to_corner = magnet.arrival_s() - now
-        if to_corner > 1e-9:
-            limit = to_corner
-            ahead = abs(magnet.lead_current(now + 1.0) - magnet.lead_current(now)) * k
-            limit = min(limit, _FIELD_STEP_T / max(ahead, 1e-9))
-        behind_T = abs(magnet.lead_current(now) - magnet.coil_current()) * k
-        if behind_T > 1e-5 and not (to_corner > 1e-9):
-            limit = min(limit, 0.5 * magnet.lag_s)
-        if magnet.quenched:
-            limit = min(limit, 0.25 * self.settings.magnet.quench_time_s)
+        for magnet in self._coils:
+            limit = min(limit, self._longest_step_of(magnet))
         for tap in self._taps:
             limit = min(limit, tap.due_s - now)
+        for timer in self._timers:
+            limit = min(limit, timer.due_s - now)
         if self.excitation.on:
             limit = min(limit, self.excitation.until_s - now)
         return max(limit, 1e-9)
 
-    def _step(self, step_s: float) -> None:
-        start = {wiring: self.voltage(wiring) for wiring in self._wirings}
+    def _longest_step_of(self, magnet: Magnet) -> float:
+        now = self._now_s
+        if magnet.quenched:
+            return 0.25 * magnet.settings.quench_time_s
+        to_corner_s = magnet.arrival_s() - now
+        k = magnet.settings.tesla_per_ampere
+        if to_corner_s > 1e-9:
+            ahead_T = abs(magnet.lead_current(now + 1.0) - magnet.lead_current(now)) * k
+            return min(to_corner_s, self._field_step_T / max(ahead_T, 1e-9))
+        behind_T = abs(magnet.lead_current(now) - magnet.coil_current()) * k
+        return 0.5 * magnet.lag_s if behind_T > 1e-5 else math.inf
+
+    def _move(self, step_s: float) -> None:
+        """Magnets, temperature and sample over one step."""
         self._now_s += step_s
         for magnet in self._coils:
             magnet.advance(self._now_s)
-        self.cryostat.advance(step_s)
-        self._resistances = self.sample.resistances(self.magnet.field(), self.cryostat.sample_K)
+        cryostat = self.cryostat
+        cryostat.advance(step_s)
+        seen = self.magnet.field(), cryostat.sample_K
+        if seen != self._seen:
+            self._seen = seen
+            self._resistances = self.sample.resistances(*seen)
         if self._drift_density:
             walk = self._drift_density * math.sqrt(step_s)
             for wiring, noise in self._drift_noise.items():
                 self._drift_V[wiring] += walk * noise.next()
+
+    def _listen(self, step_s: float, before: dict[str, float]) -> dict[str, float]:
+        """Give every lock-in the straight piece from what it saw `before` to what it sees now; give that."""
+        excitation = self.excitation
+        after = {wiring: self.voltage(wiring) for wiring in self._wirings}
         for tap in self._taps:
-            if tap.hears(self.excitation):
-                tap.follow(step_s, start[tap.wiring], self.voltage(tap.wiring))
+            if tap.hears(excitation):
+                tap.follow(step_s, before[tap.wiring], after[tap.wiring])
             else:
                 tap.follow(step_s, 0.0, 0.0)
             if tap.due_s <= self._now_s + 1e-9:
                 tap.record()
-        if self.excitation.until_s <= self._now_s + 1e-9:
-            self.excitation.on = False
+        if excitation.until_s <= self._now_s + 1e-9:
+            excitation.on = False
+            return {wiring: self.voltage(wiring) for wiring in self._wirings}
+        return after
