@@ -1,0 +1,408 @@
+"""SCPI as bench instruments speak it: the tree, its spellings, the error queue and the status registers.
+
+After SCPI-99, volume 1, and IEEE 488.2: long and short forms, optional nodes, `;` goes on where the last header was,
+`:` starts at the root, common commands leave the path alone. Answers of one message are joined by `;`. A panel says
+its tables of numbers and words and registers what it does beside them; this file knows no instrument.
+
+A header is written in nodes: `SOURce? CURRent LEVel?`. Capitals are the short form, `?` may be left out, `#` may
+carry the suffix 1.
+"""
+
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import ClassVar
+
+from .front_panel import FrontPanel
+from .world import World
+
+# SCPI's words for infinity and for not a number (SCPI-99, volume 1, 7.2.1.4 and 7.2.1.5).
+INFINITE, NOT_A_NUMBER = 9.9e37, 9.91e37
+SWITCH = ("0", "1")
+
+# Bits of *ESR? (IEEE 488.2, 11.5.1)
+OPERATION_COMPLETE, QUERY_ERROR, DEVICE_ERROR, EXECUTION_ERROR, COMMAND_ERROR, POWER_ON = 1, 4, 8, 16, 32, 128
+
+# One command: everything up to a `;` that is not inside quotes.
+_UNIT = re.compile(r"""(?:[^;"']|"[^"]*(?:"|$)|'[^']*(?:'|$))+""")
+_ARGUMENT = re.compile(r"""(?:[^,"'(]|"[^"]*(?:"|$)|'[^']*(?:'|$)|\([^)]*(?:\)|$))+|(?<=,)(?=,)""")
+
+STANDARD_MESSAGES = {
+    0: "No error", -102: "Syntax error", -104: "Data type error", -108: "Parameter not allowed",
+    -109: "Missing parameter", -113: "Undefined header", -200: "Execution error", -211: "Trigger ignored",
+    -213: "Init ignored", -221: "Settings conflict", -222: "Parameter data out of range",
+    -224: "Illegal parameter value", -230: "Data corrupt or stale", -241: "Hardware missing", -350: "Queue overflow",
+}  # fmt: skip
+
+
+class Refused(Exception):  # noqa: N818  an answer, not a defect
+    """A command that goes into the error queue instead of being done."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A setting that is one number: limits, value after *RST, and how it is answered (a format specification)."""
+
+    key: str
+    header: str
+    low: float
+    high: float
+    initial: float
+    form: str = ".6E"
+    infinite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting that is on or off (`SWITCH`), or one of some words; it answers the word's short form."""
+
+    key: str
+    header: str
+    words: tuple[str, ...]
+    initial: str
+
+
+@dataclass(slots=True)
+class Register:
+    """A status register: what is, what has been since it was read, and what of it the status byte sums up."""
+
+    summary: int
+    condition: int = 0
+    event: int = 0
+    enable: int = 0
+
+    def happen(self, bits: int) -> None:
+        """Latch events."""
+        self.event |= bits
+
+    def take(self) -> int:
+        """Read the events, which clears them."""
+        event, self.event = self.event, 0
+        return event
+
+
+class ScpiPanel(FrontPanel):
+    """An instrument that speaks SCPI. `numbers` and `choices` are its settings by header; `settings` their values.
+
+    `took_s` is the time that the queries of the message in hand need beyond the latency of the wire.
+    """
+
+    numbers: ClassVar[tuple[Number, ...]] = ()
+    choices: ClassVar[tuple[Choice, ...]] = ()
+    messages: ClassVar[Mapping[int, str]] = STANDARD_MESSAGES
+    queue_length: ClassVar[int] = 10
+    identity: ClassVar[str] = ""
+    options: ClassVar[str] = "0"
+    # Registers by their node, and the bit of the status byte that sums each up.
+    summaries: ClassVar[Mapping[str, int]] = {"MEASurement": 1, "QUEStionable": 8, "OPERation": 128}
+
+    def __init__(self, world: World, name: str, wiring: str = "") -> None:
+        super().__init__(world, name, wiring)
+        self.values: dict[str, float] = {}
+        self.words: dict[str, str] = {}
+        self.took_s = 0.0
+        self.events = POWER_ON
+        self.errors: deque[int] = deque()
+        self.registers = {node: Register(bit) for node, bit in self.summaries.items()}
+        self._enabled = {"*ESE": 0, "*SRE": 0}
+        self._queries: dict[str, Callable[[str], str]] = {}
+        self._orders: dict[str, Callable[[str], None]] = {}
+        self._register_common()
+        for number in self.numbers:
+            self.on(number.header, self._number_query(number), self._number_order(number))
+        for choice in self.choices:
+            self.on(choice.header, self._choice_query(choice), self._choice_order(choice))
+        self.reset()
+
+    def on(
+        self, header: str, query: Callable[[str], str] | None = None, order: Callable[[str], None] | None = None
+    ) -> None:
+        """Say what a header does as a query and as an order; both take the text of the arguments."""
+        for spelling in spellings(header):
+            if query is not None:
+                self._queries[spelling] = query
+            if order is not None:
+                self._orders[spelling] = order
+
+    # What a panel makes its own
+
+    def wake(self) -> None:
+        """Notice what has happened by itself since the last message."""
+
+    def apply(self) -> None:
+        """Bring the settings to the laboratory; called after each order."""
+
+    def reset(self) -> None:
+        """Do *RST: all settings as the manual says."""
+        self.values = {number.key: float(number.initial) for number in self.numbers}
+        self.words = {choice.key: choice.initial for choice in self.choices}
+
+    # Messages
+
+    def execute(self, command: str) -> str | None:
+        """One program message: commands from left to right, their answers joined by `;`."""
+        self.took_s = 0.0
+        self.wake()
+        answers: list[str] = []
+        for header, asked, argument in program_units(command):
+            try:
+                if asked:
+                    answers.append(self._ask(header, argument))
+                else:
+                    self._do(header, argument)
+            except Refused as refused:
+                self.complain(refused.code)
+        return ";".join(answers) if answers else None
+
+    def _ask(self, header: str, argument: str) -> str:
+        query = self._queries.get(header)
+        if query is None:
+            raise Refused(-113)
+        return query(argument)
+
+    def _do(self, header: str, argument: str) -> None:
+        order = self._orders.get(header)
+        if order is None:
+            raise Refused(-113)
+        # The laboratory lives up to this moment with the old settings.
+        self.world.advance()
+        order(argument)
+        self.apply()
+
+    def latency_of(self, command: str) -> float:
+        """The wire's latency, and what the readings in the last message took."""
+        return self.latency_s + self.took_s
+
+    # Settings
+
+    def set_number(self, number: Number, argument: str) -> None:
+        """Check a number's argument and keep it."""
+        self.values[number.key] = value_of(argument, number.low, number.high, number.initial, number.infinite)
+
+    def answer_number(self, number: Number, argument: str) -> str:
+        """A number as the instrument prints it, or one of its limits."""
+        limits = {"MIN": number.low, "MINIMUM": number.low, "MAX": number.high, "MAXIMUM": number.high}
+        limits |= {"DEF": number.initial, "DEFAULT": number.initial}
+        value = limits.get(argument.upper(), self.values[number.key])
+        if not math.isfinite(value) or value >= INFINITE:
+            return f"{INFINITE:.6E}"
+        return format(int(value) if number.form == "d" else value, number.form)
+
+    def _number_query(self, number: Number) -> Callable[[str], str]:
+        return lambda argument: self.answer_number(number, argument)
+
+    def _number_order(self, number: Number) -> Callable[[str], None]:
+        return lambda argument: self.set_number(number, argument)
+
+    def _choice_query(self, choice: Choice) -> Callable[[str], str]:
+        return lambda _: self.words[choice.key]
+
+    def _choice_order(self, choice: Choice) -> Callable[[str], None]:
+        def order(argument: str) -> None:
+            self.words[choice.key] = word_of(argument, choice.words)
+
+        return order
+
+    # Status
+
+    def _register_common(self) -> None:
+        self.on("*IDN", lambda _: self.identity)
+        self.on("*ESR", lambda _: str(self._take_events()))
+        self.on("*STB", lambda _: str(self.status_byte()))
+        self.on("*OPC", lambda _: "1", lambda _: self._complete())
+        self.on("*OPT", lambda _: self.options)
+        self.on("*TST", lambda _: "0")
+        self.on("*RST", order=lambda _: self.reset())
+        self.on("*CLS", order=lambda _: self.clear_status())
+        self.on("*WAI", order=lambda _: None)
+        self.on("*TRG", order=lambda _: self.trigger())
+        for register in self._enabled:
+            self.on(register, self._enable_query(register), self._enable_order(register))
+        self.on("SYSTem ERRor NEXT?", lambda _: self.next_error())
+        self.on("STATus QUEue NEXT?", lambda _: self.next_error())
+        self.on("STATus PRESet", order=lambda _: self._preset())
+        for command in ("SYSTem CLEar", "STATus QUEue CLEar"):
+            self.on(command, order=lambda _: self.errors.clear())
+        for node, register in self.registers.items():
+            self._register_status(f"STATus {node}", register)
+
+    def _register_status(self, node: str, register: Register) -> None:
+        def enable(argument: str) -> None:
+            register.enable = int(value_of(argument, 0, 65535))
+
+        self.on(f"{node} EVENt?", lambda _: str(register.take()))
+        self.on(f"{node} CONDition", lambda _: str(register.condition))
+        self.on(f"{node} ENABle", lambda _: str(register.enable), enable)
+
+    def _enable_query(self, register: str) -> Callable[[str], str]:
+        return lambda _: str(self._enabled[register])
+
+    def _enable_order(self, register: str) -> Callable[[str], None]:
+        def order(argument: str) -> None:
+            self._enabled[register] = int(value_of(argument, 0, 255))
+
+        return order
+
+    def complain(self, code: int) -> None:
+        """Put an error into the queue; the last place says that it overflowed."""
+        bits = COMMAND_ERROR if -200 < code <= -100 else EXECUTION_ERROR if -300 < code <= -200 else DEVICE_ERROR
+        self.events |= bits
+        if len(self.errors) < self.queue_length:
+            self.errors.append(code)
+        else:
+            self.errors[-1] = -350
+
+    def next_error(self) -> str:
+        """Take the oldest error out of the queue."""
+        code = self.errors.popleft() if self.errors else 0
+        return f'{code},"{self.messages.get(code, "Unknown error")}"'
+
+    def clear_status(self) -> None:
+        """Do *CLS: forget errors and events."""
+        self.errors.clear()
+        self.events = 0
+        for register in self.registers.values():
+            register.event = 0
+
+    def status_byte(self) -> int:
+        """Sums of the enabled events, bit 2 for the error queue, bit 6 for a request of service."""
+        byte = 4 if self.errors else 0
+        byte |= 32 if self.events & self._enabled["*ESE"] else 0
+        for register in self.registers.values():
+            byte |= register.summary if register.event & register.enable else 0
+        return byte | (64 if byte & self._enabled["*SRE"] else 0)
+
+    def _take_events(self) -> int:
+        events, self.events = self.events, 0
+        return events
+
+    def _complete(self) -> None:
+        self.events |= OPERATION_COMPLETE
+
+    def _preset(self) -> None:
+        for register in self.registers.values():
+            register.enable = 0
+
+    # What can go wrong with it
+
+    def refuse(self, command: str) -> str | None:
+        """Note a conflict of settings instead of doing the command."""
+        self.complain(-221)
+        return None
+
+    def power_cycle(self) -> None:
+        """As after power-on: settings as after *RST, empty queues, and the power-on bit."""
+        self.world.advance()
+        self.reset()
+        self.clear_status()
+        self._preset()
+        self._enabled = dict.fromkeys(self._enabled, 0)
+        self.events = POWER_ON
+        self.apply()
+
+    def fill_errors(self) -> None:
+        """Fill the error queue to its last place."""
+        while len(self.errors) < self.queue_length:
+            self.complain(-113)
+        self.complain(-113)
+
+
+def program_units(message: str) -> Iterator[tuple[str, bool, str]]:
+    """(full header in capitals, is a query, arguments) of each command in a message.
+
+    A header without `:` goes on where the last one was: its path less the last node (SCPI-99, volume 1, 6.2.4).
+    """
+    path = ""
+    for unit in _UNIT.findall(message):
+        head, _, argument = unit.strip().partition(" ")
+        if not head:
+            continue
+        asked, head = head.endswith("?"), head.rstrip("?").upper()
+        if head.lstrip(":").startswith("*"):
+            yield head.lstrip(":"), asked, argument.strip()
+            continue
+        full = head[1:] if head.startswith(":") else path + head
+        path = full[: full.rfind(":") + 1]
+        yield full, asked, argument.strip()
+
+
+@cache
+def spellings(header: str) -> tuple[str, ...]:
+    """Every accepted spelling of a header."""
+    forms: list[list[str]] = []
+    for node in header.split():
+        name = node.rstrip("?#")
+        names = list(dict.fromkeys((name.upper(), re.sub("[a-z]", "", name))))
+        if "#" in node:
+            names += [f"{spelling}1" for spelling in names]
+        forms.append([*names, ""] if node.endswith("?") else names)
+    return tuple(":".join(part for part in choice if part) for choice in product(*forms))
+
+
+def arguments_of(text: str) -> list[str]:
+    """The arguments of a command, without blanks around them; quotes and channel lists stay whole."""
+    return [argument.strip() for argument in _ARGUMENT.findall(text)]
+
+
+def unquoted(text: str) -> str:
+    """A string parameter without its quotes.
+
+    Raises:
+        Refused: it is not in quotes.
+    """
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    raise Refused(-104 if text else -109)
+
+
+def value_of(argument: str, low: float, high: float, initial: float = 0.0, infinite: bool = False) -> float:
+    """The number that an argument says, MINimum, MAXimum and DEFault included.
+
+    Raises:
+        Refused: it is none, or outside its limits.
+    """
+    word = argument.strip().upper()
+    if not word:
+        raise Refused(-109)
+    named = {"MIN": low, "MINIMUM": low, "MAX": high, "MAXIMUM": high, "DEF": initial, "DEFAULT": initial}
+    if infinite and word in {"INF", "INFINITY"}:
+        return math.inf
+    try:
+        # Python's own `1_000` is no SCPI number.
+        value = named[word] if word in named else float(word.replace("_", "x"))
+    except ValueError:
+        raise Refused(-108 if "," in word else -104) from None
+    if not low <= value <= high:
+        raise Refused(-222)
+    return value
+
+
+def word_of(argument: str, words: tuple[str, ...]) -> str:
+    """The short form of the word that an argument says; ON and OFF are 1 and 0.
+
+    Raises:
+        Refused: it is none of them.
+    """
+    given = argument.strip().upper()
+    if not given:
+        raise Refused(-109)
+    if words == SWITCH:
+        given = {"ON": "1", "OFF": "0", "TRUE": "1", "FALSE": "0"}.get(given, given)
+    for word in words:
+        short = re.sub("[a-z]", "", word)
+        if given in {word.upper(), short}:
+            return short
+    raise Refused(-224)
+
+
+def scientific(value: float) -> str:
+    """A number as Keithley prints it, infinity as SCPI's."""
+    return f"{max(-INFINITE, min(value, INFINITE)):.6E}"
