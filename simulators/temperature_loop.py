@@ -85,15 +85,15 @@ class Pid:
     slope_K_per_s: float = 0.0
     _last_K: float = 0.0
 
-    def output(self, set_K: float, measured_K: float, step_s: float) -> float:
-        """The output (%) after `step_s` more seconds; with no time it is only said."""
+    def output(self, set_K: float, measured_K: float, step_s: float, offset_percent: float = 0.0) -> float:
+        """The output (%) after `step_s` more seconds, on top of a fixed offset; with no time it is only said."""
         k, i, d = self.gains
         error_K = set_K - measured_K
         if step_s > 0.0:
             # The derivative is of the measurement: a step of the set point gives no kick.
             self.slope_K_per_s = (measured_K - self._last_K) / step_s if self._last_K else 0.0
             self._last_K = measured_K
-        proportional = k * (error_K - d * self.slope_K_per_s)
+        proportional = k * (error_K - d * self.slope_K_per_s) + offset_percent
         output = proportional + self.integral_percent
         # Anti-windup: against a limit, the integral grows only away from it.
         if 0.0 <= output <= 100.0 or (output > 100.0) == (error_K < 0.0):
@@ -106,7 +106,8 @@ class TemperatureLoop:
 
     `sense` gives the control temperature as the loop sees it, without noise (K), or None where there is no valid one:
     then the output is 0. `powers_W` are the full powers of the ranges, from 0 (off); a controller without ranges has
-    two and stays in range 1. `limit` says whether a temperature limit is exceeded: the range goes to 0 by itself.
+    two and stays in range 1. With `adds_manual` the manual output is added to the regulator's. `limit` says whether a
+    temperature limit is exceeded: the range goes to 0 by itself.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class TemperatureLoop:
         self.zones: Sequence[Zone] = ()
         self.range = 0
         self.manual_percent = 0.0
+        self.adds_manual = False
         self.percent = 0.0
 
     @property
@@ -148,7 +150,8 @@ class TemperatureLoop:
             if measured_K is None:
                 self.percent = self.pid.integral_percent = 0.0
             else:
-                self.percent = self.pid.output(self.set_point.now_K, measured_K, step_s)
+                offset = self.manual_percent if self.adds_manual else 0.0
+                self.percent = self.pid.output(self.set_point.now_K, measured_K, step_s, offset)
         return self.power_W
 
     def change_range(self, heater_range: int) -> None:

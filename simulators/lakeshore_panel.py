@@ -1,0 +1,437 @@
+"""What all Lake Shore temperature controllers share: settings, inputs with curves, loops, status and alarms.
+
+A model says in tables what its settings are and what drives its outputs. Wire facts that hold for all: CR LF both
+ways, commands of one line separated by `;`, answers joined by `;`, and no error reply: what is not understood is not
+answered (manuals of the 331 and 340; the 335, 336, 350 and 372 as QCoDeS, pymeasure, ISIS and Lake Shore's own Python
+package drive them).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..core.errors import ConfigError
+from .front_panel import FrontPanel
+from .lakeshore_grammar import Field, NoAnswer, Setting, Value, commands, digits, integer, keys, real, whole
+from .sensors import CURVES, KINDS, Curve, Reading, Sensor, State, Unit
+from .temperature_loop import TemperatureLoop
+from .world import World
+
+_POWER_ON, _COMMAND_ERROR, _OPERATION_COMPLETE = 128, 32, 1
+# Bits of the operation events, where a model has them: an alarm, a sensor that is over range, a ramp that has ended.
+_ALARM, _OVERLOAD, _RAMP_DONE = 1, 2, 4
+_FIRST_USER_CURVE = 21
+_POINTS = 200
+
+STATUS_BITS: dict[State, int] = {
+    State.VALID: 0, State.OPEN: 128, State.UNITS_OVER: 128, State.ZERO: 64, State.TOO_COLD: 16, State.TOO_HOT: 32,
+    State.NO_CURVE: 0,
+}  # fmt: skip
+INVALID = 1
+
+# Held by every model.
+COMMON: dict[str, Setting] = {
+    "*ESE": Setting((whole(0, 255, 0, "03.0f"),)), "*SRE": Setting((whole(0, 255, 0, "03.0f"),)),
+    "LOCK": Setting((whole(0, 1, 0), whole(0, 999, 123, "03.0f"))),
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Input:
+    """One sensor input. `sensor` is None where nothing is connected; `held` are its last readings in an alarm."""
+
+    sensor: Sensor | None
+    curve: int = 0
+    high_alarm: bool = False
+    low_alarm: bool = False
+
+
+class LakeShore(FrontPanel):
+    """A Lake Shore controller in general; the models below it fill the tables.
+
+    `nodes` says where the sensor of an input is (`block`, `sample`), `sensors` which of `sensors.KINDS` it is, and
+    `heated` which outputs have the block's heater of `heater_ohm` connected; the others give into the air.
+    """
+
+    reply_end: ClassVar[bytes] = b"\r\n"
+    latency_s: ClassVar[float] = 0.02
+    inputs_table: ClassVar[tuple[str, ...]] = ("A", "B")
+    outputs_table: ClassVar[tuple[str, ...]] = ("1", "2")
+    settings_table: ClassVar[Mapping[str, Setting]] = {}
+    standard_curves: ClassVar[Mapping[int, str]] = {
+        1: "DT-470", 2: "DT-670", 6: "PT-100", 8: "RX-102A",
+    }  # fmt: skip
+    last_curve: ClassVar[int] = 59
+    identity: ClassVar[str] = ""
+    digits: ClassVar[int] = 7
+    # Whether fields at the end of an order may be left out.
+    partial: ClassVar[bool] = False
+    default_nodes: ClassVar[Mapping[str, str]] = {"A": "block", "B": "sample"}
+    default_sensors: ClassVar[Mapping[str, str]] = {}
+    inferred: ClassVar[tuple[str, ...]] = (
+        "A command with too many arguments, or with one out of its range, is not done and not answered",
+        "Between the breakpoints of a curve the temperature is interpolated in its logarithm",
+        "A control input without a valid reading brings the output to 0 % and leaves the range",
+        "A reading that is open, shorted or outside of its curve is answered as 0",
+    )
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        wiring: str = "",
+        *,
+        nodes: Mapping[str, str] | None = None,
+        sensors: Mapping[str, str] | None = None,
+        heated: tuple[str, ...] | None = None,
+        heater_ohm: float = 25.0,
+    ) -> None:
+        super().__init__(world, name, wiring)
+        self.heater_ohm = heater_ohm
+        self._events, self._operation = _POWER_ON, 0
+        self._settings: Mapping[str, Setting] = {**COMMON, **self.settings_table}
+        self._held: dict[str, dict[str, list[Value]]] = {}
+        self.curves: dict[int, Curve] = {number: CURVES[kind] for number, kind in self.standard_curves.items()}
+        self.inputs = self._connect(self.default_nodes if nodes is None else nodes, sensors or {})
+        self.loops: dict[str, TemperatureLoop] = self._make_loops()
+        self.heated = self.outputs_table[:1] if heated is None else heated
+        self._queries, self._orders = self._query_table(), self._order_table()
+        self._limited: tuple[tuple[Input, float], ...] = ()
+        self._armed = False
+        self.reset()
+        world.cryostat.attach(self._tick)
+
+    def sensor(self, input_name: str) -> Sensor:
+        """The thermometer at an input, for a fault schedule: `panel.sensor("A").fault = Fault.OPEN`.
+
+        Raises:
+            ConfigError: nothing is connected there.
+        """
+        found = self.inputs.get(input_name)
+        if found is None or found.sensor is None:
+            raise ConfigError(f"{self.name} has no sensor at {input_name!r}")
+        return found.sensor
+
+    def status_byte(self) -> int:
+        """Bit 5: a standard event that is enabled; bit 7: an operation event; bit 6: one of these asks for service."""
+        byte = 32 if self._events & int(self.number("*ESE")) else 0
+        if "OPSTE" in self._settings and self._operation & int(self.number("OPSTE")):
+            byte |= 128
+        return byte | (64 if byte & int(self.number("*SRE")) else 0)
+
+    def execute(self, command: str) -> str | None:
+        """One line: commands separated by `;`, their answers joined by `;`."""
+        answers: list[str] = []
+        for mnemonic, asks, arguments in commands(command):
+            # A temperature does not change in a tenth of a second; an order acts from its own instant.
+            self.world.advance(0.1 if asks else 0.0)
+            try:
+                if asks:
+                    answers.append(self._query(mnemonic, arguments))
+                else:
+                    self.world.cryostat.disturb()
+                    self._order(mnemonic, arguments)
+            except NoAnswer:
+                self._events |= _COMMAND_ERROR
+        return ";".join(answers) if answers else None
+
+    # Settings
+
+    def held(self, mnemonic: str, key: str = "") -> list[Value]:
+        """The fields of a setting as they are now."""
+        return self._held[mnemonic][key]
+
+    def numbers(self, mnemonic: str, key: str = "") -> tuple[float, ...]:
+        """The fields of a setting that are numbers."""
+        return tuple(value for value in self._held[mnemonic][key] if not isinstance(value, str))
+
+    def number(self, mnemonic: str, key: str = "") -> float:
+        """The first number of a setting."""
+        return self.numbers(mnemonic, key)[0]
+
+    def write(self, value: float) -> str:
+        """A number as this model writes it."""
+        return digits(value, self.digits)
+
+    def _query(self, mnemonic: str, arguments: list[str]) -> str:
+        if (own := self._queries.get(mnemonic)) is not None:
+            return own(arguments)
+        setting = self._settings.get(mnemonic)
+        if setting is None or len(arguments) != len(setting.index):
+            raise NoAnswer
+        values = self._held[mnemonic][setting.key(arguments)]
+        return ",".join(self._shown(field, value) for field, value in zip(setting.fields, values, strict=True))
+
+    def _order(self, mnemonic: str, arguments: list[str]) -> None:
+        setting = self._settings.get(mnemonic)
+        if setting is not None:
+            key = setting.key(arguments)
+            held = self._held[mnemonic]
+            held[key] = setting.changed(held[key], arguments[len(setting.index) :], self.partial)
+            self._changed(mnemonic, key)
+        elif (own := self._orders.get(mnemonic)) is not None:
+            own(arguments)
+        else:
+            raise NoAnswer
+
+    def _shown(self, field: Field, value: Value) -> str:
+        if isinstance(value, str):
+            return f"{value:{field.form}}"
+        return f"{value:{field.form}}" if field.form else self.write(value)
+
+    def _changed(self, mnemonic: str, key: str) -> None:
+        """A setting was ordered: let what hangs on it follow."""
+        if mnemonic == "TLIMIT":
+            limits = ((name, self.number("TLIMIT", name)) for name in self.inputs)
+            self._limited = tuple((self.inputs[name], kelvin) for name, kelvin in limits if kelvin > 0.0)
+        elif mnemonic == "ALARM":
+            self._armed = any(self.number("ALARM", name) for name in self.inputs)
+
+    def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
+        return {
+            "*IDN": lambda _: self.identity, "*ESR": lambda _: self._take_events(), "*OPC": lambda _: "1",
+            "*STB": lambda _: f"{self.status_byte():03d}", "*TST": lambda _: "0",
+            "KRDG": lambda a: self.write(self.read(self._input(a)).kelvin),
+            "CRDG": lambda a: self.write(self._celsius(self.read(self._input(a)))),
+            "SRDG": lambda a: self.write(self.read(self._input(a)).units),
+            "RDGST": lambda a: f"{self.reading_status(self._input(a)):03d}",
+            "INCRV": lambda a: f"{self.inputs[self._input(a)].curve:02d}", "CRVHDR": self._curve_header,
+            "CRVPT": self._curve_point, "ALARMST": self._alarm_state, "KEYST": lambda _: "0",
+            "OPST": lambda _: f"{self._operation_now():03d}", "OPSTR": lambda _: self._take_operation(),
+        }  # fmt: skip
+
+    def _order_table(self) -> dict[str, Callable[[list[str]], None]]:
+        return {
+            "*CLS": lambda _: self._clear(), "*RST": lambda _: self.reset(), "*OPC": lambda _: self._complete(),
+            "*WAI": lambda _: None, "INCRV": self._set_curve, "CRVHDR": self._store_header, "CRVPT": self._store_point,
+            "CRVDEL": self._delete_curve, "ALMRST": lambda _: self._forget_alarms(), "DFLT": self._set_defaults,
+        }  # fmt: skip
+
+    def reset(self) -> None:
+        """All settings as they left the factory, the heaters off."""
+        self._held = {
+            mnemonic: {key: setting.start(key) for key in keys(setting)} for mnemonic, setting in self._settings.items()
+        }
+        self._limited, self._armed = (), False
+        self._forget_alarms()
+        for loop in self.loops.values():
+            loop.range = 0
+            loop.set_point.ramp(False, 0.0)
+            loop.set_point.aim(0.0)
+        for mnemonic, held in self._held.items():
+            for key in held:
+                self._changed(mnemonic, key)
+
+    # Inputs
+
+    def _connect(self, nodes: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Input]:
+        inputs: dict[str, Input] = {}
+        user = _FIRST_USER_CURVE
+        for name in self.inputs_table:
+            if name not in nodes:
+                inputs[name] = Input(None)
+                continue
+            kind = kinds.get(name) or self.default_sensors.get(name, "CX-1030")
+            if kind not in KINDS or nodes[name] not in ("block", "sample"):
+                raise ConfigError(
+                    f"{self.name}: no sensor {kind!r} at {nodes[name]!r}",
+                    do=f"sensors are {', '.join(KINDS)}, places block and sample",
+                )
+            noise = self.world.stream(f"thermometer {self.name} {name}")
+            found = next((number for number, known in self.standard_curves.items() if known == kind), 0)
+            if not found:
+                found, user = user, user + 1
+                self.curves[found] = KINDS[kind].curve
+            inputs[name] = Input(Sensor(self.world, nodes[name], kind, noise), found)
+        return inputs
+
+    def _input(self, arguments: list[str]) -> str:
+        if len(arguments) != 1 or (name := arguments[0].upper()) not in self.inputs:
+            raise NoAnswer
+        return name
+
+    def enabled(self, _name: str) -> bool:
+        """Whether an input that has a sensor is switched on."""
+        return True
+
+    def read(self, name: str, noisy: bool = True) -> Reading:
+        """What an input reads now; without noise for the loop, whose own filter nobody sees."""
+        found = self.inputs[name]
+        if found.sensor is None or not self.enabled(name):
+            return Reading(0.0, 0.0, State.OPEN)
+        curve = self.curves.get(found.curve)
+        if curve is None:
+            return found.sensor.read(None, noisy)._replace(kelvin=0.0, state=State.NO_CURVE)
+        return found.sensor.read(curve, noisy)
+
+    def reading_status(self, name: str) -> int:
+        """The bits of RDGST?."""
+        found = self.inputs[name]
+        if found.sensor is None or not self.enabled(name):
+            return INVALID
+        return STATUS_BITS[self.read(name, noisy=False).state]
+
+    def control_K(self, name: str) -> float | None:
+        """The temperature that a loop may use, or None."""
+        if name not in self.inputs:
+            return None
+        reading = self.read(name, noisy=False)
+        return reading.kelvin if reading.state is State.VALID else None
+
+    def _celsius(self, reading: Reading) -> float:
+        return reading.kelvin - 273.15 if reading.state is State.VALID else 0.0
+
+    # Curves
+
+    def _curve_number(self, arguments: list[str], first: int = 1) -> int:
+        return integer(arguments[0] if arguments else "", first, self.last_curve)
+
+    def _curve_header(self, arguments: list[str]) -> str:
+        curve = self.curves.get(self._curve_number(arguments))
+        if curve is None:
+            return f"{'':<15},{'':<10},2,+000.000,1"
+        return f"{curve.name:<15},{curve.serial:<10},{curve.unit.value},{curve.limit_K:+08.3f},{curve.coefficient}"
+
+    def _curve_point(self, arguments: list[str]) -> str:
+        curve = self.curves.get(self._curve_number(arguments))
+        place = integer(arguments[1] if len(arguments) == 2 else "", 1, _POINTS)
+        if curve is None or place > len(curve.points):
+            return f"{self.write(0.0)},{self.write(0.0)}"
+        # Breakpoints are stored in rising sensor units, whatever the temperature does.
+        ordered = sorted(curve.points)
+        units, kelvin = ordered[place - 1]
+        return f"{self.write(units)},{self.write(kelvin)}"
+
+    def _set_curve(self, arguments: list[str]) -> None:
+        """A curve that is empty, or in the units of another sort of sensor, becomes none."""
+        if len(arguments) != 2:
+            raise NoAnswer
+        found = self.inputs[self._input(arguments[:1])]
+        chosen = self._curve_number(arguments[1:], 0)
+        curve = self.curves.get(chosen)
+        fits = curve is not None and found.sensor is not None and _alike(curve, found.sensor.kind.curve)
+        found.curve = chosen if fits else 0
+
+    def _store_header(self, arguments: list[str]) -> None:
+        chosen = self._curve_number(arguments, _FIRST_USER_CURVE)
+        if len(arguments) != 6:
+            raise NoAnswer
+        name, serial = (given.strip('"') for given in arguments[1:3])
+        unit = integer(arguments[3], 1, 4)
+        old = self.curves.get(chosen)
+        # 1, mV/K, is for thermocouples, which no input here takes; it is kept as V/K.
+        self.curves[chosen] = Curve(name[:15], serial[:10], Unit(max(unit, 2)), old.points if old else ())
+
+    def _store_point(self, arguments: list[str]) -> None:
+        chosen = self._curve_number(arguments, _FIRST_USER_CURVE)
+        if len(arguments) != 4:
+            raise NoAnswer
+        place = integer(arguments[1], 1, _POINTS)
+        units, kelvin = (real(given, -1e6, 1e6) for given in arguments[2:])
+        old = self.curves.get(chosen, Curve("User", "", Unit.LOG_OHM, ()))
+        points = sorted(old.points)
+        points[place - 1 : place] = [(units, kelvin)]
+        self.curves[chosen] = Curve(old.name, old.serial, old.unit, points)
+
+    def _delete_curve(self, arguments: list[str]) -> None:
+        chosen = self._curve_number(arguments, _FIRST_USER_CURVE)
+        self.curves.pop(chosen, None)
+        for found in self.inputs.values():
+            found.curve = 0 if found.curve == chosen else found.curve
+
+    # Loops
+
+    def _make_loops(self) -> dict[str, TemperatureLoop]:
+        return {}
+
+    def _tick(self, block_K: float, step_s: float) -> float:
+        """Let the loops pass `step_s` and give the power of those that heat the block; called by the laboratory."""
+        power_W = 0.0
+        for key, loop in self.loops.items():
+            if loop.range or loop.percent or loop.set_point.moving:
+                moved = loop.set_point.moving
+                given_W = loop.heat(block_K, step_s)
+                if moved and not loop.set_point.moving:
+                    self._operation |= _RAMP_DONE
+                if key in self.heated:
+                    power_W += given_W
+        if self._armed and step_s > 0.0:
+            self._watch()
+        return power_W
+
+    def too_hot(self) -> bool:
+        """Whether an input is above its temperature limit: that switches all outputs off."""
+        for found, limit_K in self._limited:
+            if found.sensor is not None:
+                reading = found.sensor.read(self.curves.get(found.curve), noisy=False)
+                if reading.state is State.TOO_HOT or reading.kelvin > limit_K:
+                    return True
+        return False
+
+    # Alarms and status
+
+    def alarm_values(self, name: str) -> tuple[float, float, float, bool]:
+        """High and low value, dead band and latch of an alarm."""
+        _, high, low, band, latch, *_ = self.numbers("ALARM", name)
+        return high, low, band, bool(latch)
+
+    def _watch(self) -> None:
+        for name, found in self.inputs.items():
+            if found.sensor is None or not self.number("ALARM", name):
+                continue
+            high, low, band, latch = self.alarm_values(name)
+            kelvin = self.read(name, noisy=False).kelvin
+            found.high_alarm = kelvin > high or (found.high_alarm and (latch or kelvin > high - band))
+            found.low_alarm = kelvin < low or (found.low_alarm and (latch or kelvin < low + band))
+            if found.high_alarm or found.low_alarm:
+                self._operation |= _ALARM
+
+    def _alarm_state(self, arguments: list[str]) -> str:
+        if self._armed:
+            self._watch()
+        found = self.inputs[self._input(arguments)]
+        return f"{found.high_alarm:d},{found.low_alarm:d}"
+
+    def _forget_alarms(self) -> None:
+        for found in self.inputs.values():
+            found.high_alarm = found.low_alarm = False
+
+    def relay_on(self, mode: float, input_name: str, sort: float) -> bool:
+        """A relay: off, on, or with the low (0), the high (1) or any (2) alarm of an input."""
+        found = self.inputs.get(input_name)
+        if mode < 2 or found is None:
+            return mode == 1
+        return (found.low_alarm and sort != 1) or (found.high_alarm and sort != 0)
+
+    def _operation_now(self) -> int:
+        if "OPSTE" not in self._settings:
+            raise NoAnswer
+        alarm = any(found.high_alarm or found.low_alarm for found in self.inputs.values())
+        over = any(self.reading_status(name) & 128 for name in self.inputs)
+        still = bool(self.loops) and not any(loop.set_point.moving for loop in self.loops.values())
+        return _ALARM * alarm | _OVERLOAD * over | _RAMP_DONE * still
+
+    def _take_operation(self) -> str:
+        self._operation_now()
+        events, self._operation = self._operation, 0
+        return f"{events:03d}"
+
+    def _clear(self) -> None:
+        self._events = self._operation = 0
+
+    def _complete(self) -> None:
+        self._events |= _OPERATION_COMPLETE
+
+    def _take_events(self) -> str:
+        events, self._events = self._events, 0
+        return f"{events:03d}"
+
+    def _set_defaults(self, arguments: list[str]) -> None:
+        if arguments != ["99"]:
+            raise NoAnswer
+        self.reset()
+
+
+def _alike(curve: Curve, own: Curve) -> bool:
+    """Volts go with volts; ohms and their logarithm with each other, if both rise or both fall."""
+    return (curve.unit is Unit.VOLT) == (own.unit is Unit.VOLT) and curve.coefficient == own.coefficient
