@@ -1,5 +1,6 @@
 """Draws the pictures of the README from a real run on the simulated cryostat: `python docs/make_images.py`."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from remanence.gui.app import watch
 from remanence.gui.window import RunWindow
 from remanence.procedures.hall_loop import HallLoop
 
-IMAGES = Path(__file__).with_name("images")
+IMAGES = Path(__file__).resolve().with_name("images")
 MID_LOOP = 0.40
 
 
@@ -29,12 +30,13 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     application = QApplication.instance() or QApplication([])
     fit = LiveFit(period_s=0.3)
-    with tempfile.TemporaryDirectory() as root:
+    # The pictures show the folder that a user of the demonstration sees.
+    with tempfile.TemporaryDirectory() as root, contextlib.chdir(root):
 
         def run(listener: RunListener, know: object) -> RunResult:
             fit.audience.append(listener)
             with Station.open(reference_station(), simulate=True) as station:
-                runner = Runner(station, Path(root) / "remanence-demo", listeners=[listener], live_fit=fit)
+                runner = Runner(station, Path("remanence-demo"), listeners=[listener], live_fit=fit)
                 know(runner)
                 return runner.run(HallLoop(), sample=station.world.settings.sample.name)
 

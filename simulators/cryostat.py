@@ -114,6 +114,10 @@ class Cryostat:
             step_s -= h
         self._least_s = self._ASLEEP_STEP_s if self._still >= _STILL_STEPS else self._STEP_s
 
+    def longest_step_s(self) -> float:
+        """How long a step may be over which the sample's temperature is taken for a straight line."""
+        return math.inf if self._still >= _STILL_STEPS else self._ASLEEP_STEP_s
+
     def disturb(self) -> None:
         """Say that the heater may be about to jump: somebody gave its controller an order."""
         self._calm = False

@@ -24,6 +24,8 @@ from .tap import Tap
 # Steps are short beside the switching of the sample, so that its path between two of them is straight.
 _LONGEST_STEP_T = 2e-3
 _STEPS_PER_WIDTH = 9.0
+# The voltages' random walk is taken in steps of at least this: in less it goes nowhere.
+_DRIFT_STEP_s = 0.2
 _QUANTITIES = ("xx", "xy")
 
 
@@ -74,6 +76,7 @@ class World:
         self._pickup_V = settings.sample.pickup_V
         self._drift_density = settings.sample.drift_V_per_sqrt_s
         self._now_s = clock.now()
+        self._drift_owed_s = 0.0
         self._drift_V: dict[str, float] = dict.fromkeys(_QUANTITIES, 0.0)
         self._drift_noise: dict[str, NormalStream] = {name: NormalStream(seed, f"drift {name}") for name in _QUANTITIES}
         # The field and temperature that `_resistances` are of.
@@ -143,9 +146,9 @@ class World:
     def _longest_step(self) -> float:
         """Not past a corner of a ramp or a tap's own time, and not over much field."""
         now = self._now_s
-        limit = math.inf
+        limit = self.cryostat.longest_step_s()
         for magnet in self._coils:
-            limit = min(limit, self._longest_step_of(magnet))
+            limit = min(limit, magnet.longest_step_s(self._field_step_T))
         for tap in self._taps:
             limit = min(limit, tap.due_s - now)
         for timer in self._timers:
@@ -153,18 +156,6 @@ class World:
         if self.excitation.on:
             limit = min(limit, self.excitation.until_s - now)
         return max(limit, 1e-9)
-
-    def _longest_step_of(self, magnet: Magnet) -> float:
-        now = self._now_s
-        if magnet.quenched:
-            return 0.25 * magnet.settings.quench_time_s
-        to_corner_s = magnet.arrival_s() - now
-        k = magnet.settings.tesla_per_ampere
-        if to_corner_s > 1e-9:
-            ahead_T = abs(magnet.lead_current(now + 1.0) - magnet.lead_current(now)) * k
-            return min(to_corner_s, self._field_step_T / max(ahead_T, 1e-9))
-        behind_T = abs(magnet.lead_current(now) - magnet.coil_current()) * k
-        return 0.5 * magnet.lag_s if behind_T > 1e-5 else math.inf
 
     def _move(self, step_s: float) -> None:
         """Magnets, temperature and sample over one step."""
@@ -177,8 +168,10 @@ class World:
         if seen != self._seen:
             self._seen = seen
             self._resistances = self.sample.resistances(*seen)
-        if self._drift_density:
-            walk = self._drift_density * math.sqrt(step_s)
+        self._drift_owed_s += step_s
+        if self._drift_owed_s > _DRIFT_STEP_s and self._drift_density:
+            walk = self._drift_density * math.sqrt(self._drift_owed_s)
+            self._drift_owed_s = 0.0
             for wiring, noise in self._drift_noise.items():
                 self._drift_V[wiring] += walk * noise.next()
 
