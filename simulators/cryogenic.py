@@ -8,6 +8,7 @@ moves only at zero current; `RAMP` and `DIRECTION` answer nothing; the rate is i
 import math
 from typing import ClassVar
 
+from ..core.errors import ConfigError
 from .front_panel import FrontPanel
 from .world import World
 
@@ -18,6 +19,7 @@ _LONG_ITEMS = {
     "O": "OUTPUT", "%": "MID", "!": "MAX", "0": "ZERO", "S": "SIGN", "P": "PER", "R": "RATE",
 }  # fmt: skip
 _ZERO_A = 2e-3
+_COMPLAINS = "------->"
 
 
 class SMS120C(FrontPanel):
@@ -26,6 +28,12 @@ class SMS120C(FrontPanel):
     model: ClassVar[str] = "SMS120C"
     reply_end: ClassVar[bytes] = b"\r\n\x13"
     latency_s: ClassVar[float] = 0.05
+
+    inferred: ClassVar[tuple[str, ...]] = (
+        "after power-on it is paused, in ampere, with its set points at zero; the current stays where it was",
+        "the words of a refusal",
+    )
+    knobs: ClassVar[tuple[str, ...]] = ("units", "setpoint", "rate", "pause")
 
     largest_A = 120.0
     rate_step_A_per_s = 1e-4
@@ -42,6 +50,8 @@ class SMS120C(FrontPanel):
         self._aim = "ZERO"
         self._sign = 1
         self._heater_V = 3.8
+        # False while it says what it would say to a command, without doing it.
+        self._acts = True
 
     def execute(self, command: str) -> str | None:
         """Long and short words, any case."""
@@ -143,10 +153,12 @@ class SMS120C(FrontPanel):
         if state is None:
             return _complaint("Invalid parameter")
         magnet = self.world.magnet
-        if state != "?":
+        if state == "?":
+            state = "ON" if magnet.heater_on else "OFF"
+        elif self._acts:
             self.world.advance()
             magnet.heat_switch(state == "ON", self.world.clock.now())
-        return self._log(f"HEATER STATUS: {'ON' if magnet.heater_on else 'OFF'}")
+        return self._log(f"HEATER STATUS: {state}")
 
     def _tesla(self, words: list[str]) -> str | None:
         state = _on_off(words)
@@ -164,9 +176,47 @@ class SMS120C(FrontPanel):
             self._sign = sign
         return None
 
+    # What can go wrong with it
+
+    def changes(self, command: str) -> bool:
+        """Questions have no mark here: they are `GET`, `RAMP STATUS` and words without a value."""
+        words = command.upper().split()
+        verb = _LONG_WORDS.get(words[0], words[0]) if words else ""
+        return len(words) > 1 and verb != "GET" and not (verb == "RAMP" and words[1] in {"S", "STATUS"})
+
+    def acknowledge(self, command: str) -> str | None:
+        """Its log line, with the new value in it."""
+        kept = dict(vars(self))
+        self._acts = False
+        reply = self.execute(command)
+        vars(self).update(kept)
+        return reply
+
+    def refuse(self, command: str) -> str | None:
+        """A complaint."""
+        return _complaint("Command refused")
+
+    def power_cycle(self) -> None:
+        """The mains were away for a moment: the diodes kept the current, the settings are gone."""
+        self._mid_A, self._max_A, self._rate_A_per_s = 0.0, self.largest_A, 0.01
+        self._aim, self._paused, self._in_tesla = "ZERO", True, False
+        self._drive()
+
+    def turn(self, knob: str, value: str) -> None:
+        """`units` is TESLA or AMPS, `setpoint` and `rate` a number as shown, `pause` is ON or OFF."""
+        order = {
+            "units": f"TESLA {'ON' if value.upper() == 'TESLA' else 'OFF'}", "setpoint": f"SET MID {value}",
+            "rate": f"SET RAMP {value}", "pause": f"PAUSE {value}",
+        }[knob]  # fmt: skip
+        reply = self.execute(order)
+        if reply is None or reply.startswith(_COMPLAINS):
+            raise ConfigError(f"{self.name!r} takes no {knob} {value!r}")
+
     # What the supply does by itself
 
     def _drive(self) -> None:
+        if not self._acts:
+            return
         self.world.advance()
         magnet, now = self.world.magnet, self.world.clock.now()
         if self._paused or magnet.quenched:
@@ -205,7 +255,7 @@ def _status(text: str) -> str:
 
 
 def _complaint(text: str) -> str:
-    return f"-------> {text}"
+    return f"{_COMPLAINS} {text}"
 
 
 def _number(text: str) -> float | None:

@@ -7,10 +7,11 @@ a person can do at its front, are the hooks at the end; one that is not there re
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, NoReturn, Protocol
 
 from ..core.errors import ConfigError
+from .sensors import Sensor
 from .world import World
 
 # A client that never sends an end of line must not grow the server: no instrument here takes longer commands.
@@ -128,6 +129,10 @@ class FrontPanel:
         """Let a person set one of `knobs` at the front; `value` is text as the panel's own words have it."""
         self._lacks("knobs")
 
+    def sensor(self, input_name: str) -> Sensor:
+        """The thermometer at one of its inputs."""
+        self._lacks("a sensor")
+
     def fill_errors(self) -> None:
         """Fill the error queue to its last place."""
         self._lacks("an error queue")
@@ -149,6 +154,8 @@ class Conversation:
         self.outgoing: deque[tuple[float, bytes]] = deque()
         self.busy_s = 0.0
         self.deaf = self.broken = False
+        # Whom to tell that bytes came unasked, or that the line broke.
+        self.notice: Callable[[], None] = _nobody
         self._pending = bytearray()
         panel.conversations.append(self)
 
@@ -204,6 +211,7 @@ class Conversation:
         """Take bytes from the instrument that nobody asked for."""
         if not (self.deaf or self.broken):
             self.send(data, self.panel.world.clock.now())
+            self.notice()
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes and give what the instrument answers to the commands now complete, without the waiting."""
@@ -230,7 +238,18 @@ class Conversation:
         with self.panel.world.lock:
             self.panel.clear()
 
+    def reset(self) -> None:
+        """Break the connection: what was under way in either direction is lost."""
+        self.broken = True
+        self._pending.clear()
+        self.outgoing.clear()
+        self.notice()
+
     def close(self) -> None:
         """End the connection; closing twice is fine."""
         if self in self.panel.conversations:
             self.panel.conversations.remove(self)
+
+
+def _nobody() -> None:
+    pass

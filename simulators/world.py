@@ -74,6 +74,8 @@ class World:
         self._taps: list[Tap] = []
         self._wirings: tuple[str, ...] = ()
         self._pickup_V = settings.sample.pickup_V
+        # What else comes into every pair of contacts in phase with the current: a fault's doing.
+        self.interference_V = 0.0
         self._drift_density = settings.sample.drift_V_per_sqrt_s
         self._now_s = clock.now()
         self._drift_owed_s = 0.0
@@ -121,9 +123,10 @@ class World:
     def voltage(self, wiring: str) -> float:
         """The true rms voltage between a pair of contacts (V), as of the last `advance`."""
         if wiring == "xy":
-            return self.excitation.through_sample_A * self._resistances[1] + self._pickup_V + self._drift_V["xy"]
+            stray_V = self._pickup_V + self._drift_V["xy"] + self.interference_V
+            return self.excitation.through_sample_A * self._resistances[1] + stray_V
         if wiring == "xx":
-            return self.excitation.through_sample_A * self._resistances[0] + self._drift_V["xx"]
+            return self.excitation.through_sample_A * self._resistances[0] + self._drift_V["xx"] + self.interference_V
         return 0.0
 
     def advance(self, within_s: float = 0.0) -> None:
