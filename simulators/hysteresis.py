@@ -125,12 +125,12 @@ class RelayEnsemble:
         self._biases_T: list[float] = u.tolist()
         self._softens = math.isfinite(settings.barrier_K)
         self._temperature_K = settings.reference_K
-        self._age_s = self._age_in_sweep(settings.reference_K)
+        self._age_s = self._switching_T(settings.reference_K) / settings.reference_T_per_s
         self._tick = 0
         self._field_T = 0.0
         self._rising = True
         if self._softens:
-            self._reference_softening = self._softening()
+            self._reference_softening = self._softening(settings.reference_K, self._age_s)
             self._hardness: Floats = (grid_c / settings.coercive_T) ** settings.barrier_exponent
             self._softest = float(self._hardness.max())
         self._soften(0)
@@ -175,6 +175,19 @@ class RelayEnsemble:
             self._turn()
         self._field_T = field_T
         return self._m()
+
+    def coercive_field(self, temperature_K: float, rate_T_per_s: float) -> float:
+        """Where the major loop crosses zero (T) at this temperature, swept at this rate: the truth of a measurement."""
+        if not self._softens:
+            return self.settings.coercive_T
+        age_s = self._switching_T(temperature_K) / rate_T_per_s
+        return float(np.median(self._at_tick(self._tick_at(temperature_K, age_s))[0] + self._u_T))
+
+    @property
+    def patience_s(self) -> float:
+        """How long the field may rest before another look at the ensemble can show a difference."""
+        # A twentieth of an e-fold of waiting is about one step of softening at 40 K, and less below.
+        return 0.05 * self._age_s if self._softens else math.inf
 
     def saturate(self, sign: float = 1.0) -> float:
         """As after a field beyond every threshold, back at the present one; gives m."""
@@ -225,20 +238,21 @@ class RelayEnsemble:
 
     # Heat and time
 
-    def _age_in_sweep(self, temperature_K: float) -> float:
-        """The age t (s) that a sweep at the reference rate keeps."""
-        return self._switching_T(temperature_K) / self.settings.reference_T_per_s
-
     def _switching_T(self, temperature_K: float) -> float:
         """ΔB_sw = k T B_c/2E: over how much field a relay's rate of escape grows from rare to certain."""
         s = self.settings
         return max(0.5 * s.coercive_T * temperature_K / s.barrier_K, 1e-12)
 
-    def _softening(self) -> float:
-        """1 − g of the median relay, at the present temperature and age."""
+    def _softening(self, temperature_K: float, age_s: float) -> float:
+        """1 − g of the median relay."""
         s = self.settings
-        attempts = s.attempt_Hz * self._age_s
-        return (self._temperature_K / s.barrier_K * math.log(attempts)) ** s.barrier_exponent if attempts > 1 else 0.0
+        attempts = s.attempt_Hz * age_s
+        return (temperature_K / s.barrier_K * math.log(attempts)) ** s.barrier_exponent if attempts > 1 else 0.0
+
+    def _tick_at(self, temperature_K: float, age_s: float) -> int:
+        """How many steps of softening lie between that and the reference; once every relay is free, no more."""
+        softening = min(self._softening(temperature_K, age_s), self._softest)
+        return round((softening - self._reference_softening) / _TICK)
 
     def _wait(self, field_T: float, temperature_K: float, elapsed_s: float) -> None:
         self._temperature_K = temperature_K
@@ -252,24 +266,17 @@ class RelayEnsemble:
             else:
                 self._age_s += elapsed_s
         elif moved_T > 0.0:
-            self._age_s = self._age_in_sweep(temperature_K)
-        softening = min(self._softening(), self._softest)
-        tick = round((softening - self._reference_softening) / _TICK)
+            self._age_s = self._switching_T(temperature_K) / self.settings.reference_T_per_s
+        tick = self._tick_at(temperature_K, self._age_s)
         if tick != self._tick:
             self._states = self._settled()
             self._soften(tick)
             self._relax()
 
     def _soften(self, tick: int) -> None:
-        """Thresholds and blocked relays `tick` steps of softening away from the reference."""
+        """Take the thresholds and blocked relays that are `tick` steps of softening away from the reference."""
         self._tick = tick
-        c_T, self._blocked = self._c_T, np.ones(self._count, dtype=np.bool_)
-        if self._softens:
-            at_reference = 1.0 - self._reference_softening / self._hardness
-            now = 1.0 - (self._reference_softening + tick * _TICK) / self._hardness
-            self._blocked = (at_reference > 0.0) & (now > 0.0)
-            if tick:
-                c_T = c_T * np.where(self._blocked, now / np.where(self._blocked, at_reference, 1.0), 0.0)
+        c_T, self._blocked = self._at_tick(tick)
         self._up_T = c_T + self._u_T
         self._down_T = -c_T + self._u_T
         self._blocked_count = int(np.count_nonzero(self._blocked))
@@ -277,6 +284,17 @@ class RelayEnsemble:
         self._free: list[tuple[int, float]] = [
             (count, u_T) for count, u_T in zip(free, self._biases_T, strict=True) if count
         ]
+
+    def _at_tick(self, tick: int) -> tuple[Floats, States]:
+        """Each relay's c (T), and whether it is blocked."""
+        if not self._softens:
+            return self._c_T, np.ones(self._count, dtype=np.bool_)
+        at_reference = 1.0 - self._reference_softening / self._hardness
+        now = 1.0 - (self._reference_softening + tick * _TICK) / self._hardness
+        blocked = (at_reference > 0.0) & (now > 0.0)
+        if not tick:
+            return self._c_T, blocked
+        return self._c_T * np.where(blocked, now / np.where(blocked, at_reference, 1.0), 0.0), blocked
 
     def _aligned(self) -> float:
         """Σ L(µ (B − u)/k T) over the superparamagnetic relays, in plain floats."""
@@ -286,5 +304,8 @@ class RelayEnsemble:
         total = 0.0
         for count, u_T in self._free:
             x = per_T * (self._field_T - u_T)
-            total += count * (1.0 / math.tanh(x) - 1.0 / x if abs(x) > 1e-3 else x / 3.0)
+            if abs(x) > 20.0:
+                total += count * (math.copysign(1.0, x) - 1.0 / x)
+            else:
+                total += count * (1.0 / math.tanh(x) - 1.0 / x if abs(x) > 1e-3 else x / 3.0)
         return total

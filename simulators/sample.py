@@ -144,6 +144,15 @@ class Sample:
         """R_AHE (ohm): falls linearly to zero at the onset temperature, an assumption on the paper's Fig. 5e."""
         return self.settings.ahe_amplitude_ohm * max(0.0, 1.0 - temperature_K / self.settings.ahe_onset_K)
 
+    @property
+    def patience_s(self) -> float:
+        """How long (s) a resting sample may be left alone before its relaxation shows."""
+        return self.relays.patience_s
+
+    def coercive_field(self, temperature_K: float, rate_T_per_s: float) -> float:
+        """Where the major loop crosses zero (T) at this temperature and rate: the truth of a measurement."""
+        return self.relays.coercive_field(temperature_K, rate_T_per_s / self._hardness) * self._hardness
+
     def moment(self, field_T: float, temperature_K: float, elapsed_s: float = 0.0) -> float:
         """The magnetic moment (A m²) along the field after it has come monotonically to the true `field_T`."""
         # An axis that is k times as hard answers to a field as the normal does to a k-th of it.

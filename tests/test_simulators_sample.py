@@ -151,6 +151,30 @@ def test_a_faster_sweep_finds_a_larger_coercive_field_by_a_fourteenth_of_a_milli
     assert per_fold_T == pytest.approx(0.07e-3, abs=0.015e-3)
 
 
+@pytest.mark.parametrize(("kelvin", "rate_T_per_s"), [(5.0, 1.5e-3), (2.0, 10e-3), (30.0, 0.2e-3), (300.0, 2e-3)])
+def test_the_truth_of_a_measurement_is_where_a_sweep_crosses_zero(kelvin: float, rate_T_per_s: float) -> None:
+    relays = RelayEnsemble(WARM)
+    truth_T = relays.coercive_field(kelvin, rate_T_per_s)
+    assert crossing(relays, 1.0, kelvin, rate_T_per_s) == pytest.approx(truth_T, abs=3e-5)
+    assert (truth_T == pytest.approx(0.047, abs=1e-6)) == (kelvin == 5.0)
+
+
+def test_a_sample_looked_at_as_often_as_its_patience_asks_relaxes_as_one_always_watched() -> None:
+    watched, patient = RelayEnsemble(WARM), RelayEnsemble(WARM)
+    for relays in (watched, patient):
+        relays.magnetise(-0.5, 20.0)
+        relays.magnetise(0.03, 20.0, 300.0)
+    for _ in range(20000):
+        watched.magnetise(0.03, 20.0, 0.005)
+    waited_s = 0.0
+    while waited_s < 100.0:
+        pause_s = min(patient.patience_s, 100.0 - waited_s)
+        before, after = patient.magnetise(0.03), patient.magnetise(0.03, 20.0, pause_s)
+        assert after - before < 2e-3
+        waited_s += max(pause_s, 1e-9)
+    assert patient.states == watched.states
+
+
 def test_at_the_reference_rate_and_temperature_time_changes_nothing() -> None:
     told, untold = (Sample(load_sample("park2020_deficient")) for _ in range(2))
     for stop_T in (0.2, -0.2, 0.2):
