@@ -1,0 +1,314 @@
+"""Oxford Instruments' front panels, byte by byte."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from remanence.core.clock import VirtualClock
+from remanence.core.errors import ConfigError
+from remanence.simulators.cryostat import CryostatSettings
+from remanence.simulators.front_panel import Conversation, FrontPanel
+from remanence.simulators.magnet import MagnetSettings
+from remanence.simulators.oxford_ips120 import IPS120, PS120
+from remanence.simulators.sample import load_sample
+from remanence.simulators.world import World, WorldSettings
+
+MAGNET = MagnetSettings(
+    0.135, 60.0, 50.0, 3.5, 0.004, ((74.0, 0.044), (96.0, 0.03), (111.0, 0.015)), warm_time_s=15.0, cool_time_s=15.0
+)
+
+
+class Bench:
+    """One panel in a laboratory of its own."""
+
+    def __init__(self, kind: type[FrontPanel], **options: Any) -> None:
+        self.clock = VirtualClock()
+        settings = WorldSettings(MAGNET, CryostatSettings(), load_sample("park2020_deficient"))
+        self.world = World(settings, self.clock, 1)
+        self.panel: Any = kind(self.world, "oxford", **options)
+        self.magnet = self.world.magnet
+
+    def say(self, line: str, pause_s: float = 0.0) -> str:
+        reply = self.panel.receive(line.encode("latin-1")).decode("latin-1")
+        if pause_s:
+            self.clock.sleep(pause_s)
+        return reply.rstrip("\r\n")
+
+    def all(self, *lines: str) -> list[str]:
+        return [self.say(line) for line in lines]
+
+    def coil_T(self) -> float:
+        self.world.advance()
+        return self.magnet.coil_current() * 0.135
+
+
+# IPS120-10
+
+
+@pytest.fixture
+def ips() -> Bench:
+    bench = Bench(IPS120)
+    assert bench.all("C3", "Q4", "A0", "T0.3") == ["C", "", "A", "T"]
+    return bench
+
+
+def test_ips_wakes_up_local_and_clamped_and_takes_no_order_there() -> None:
+    bench = Bench(IPS120)
+    assert bench.say("V") == "IPS120-10  Version 3.07  (c) OXFORD 1996"
+    assert bench.say("X") == "X00A4C0H1M50P03"
+    for order in ("A0", "J1", "H0", "T0.1", "I5", "M1"):
+        assert bench.say(order) == f"?{order}"
+    assert bench.all("C1", "A0", "J1") == ["C", "A", "J"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "end", "number"), [(0, b"\r", b"R+0.000"), (2, b"\r\n", b"R+0.000"), (4, b"\r", b"R+0.00000"),
+                                (6, b"\r\n", b"R+0.00000")],
+)  # fmt: skip
+def test_ips_q_has_no_reply_and_sets_the_resolution_and_the_line_feed(mode: int, end: bytes, number: bytes) -> None:
+    bench = Bench(IPS120)
+    assert bench.panel.receive(b"Q%d" % mode) == b""
+    assert bench.panel.receive(b"R7") == number + end
+
+
+def test_ips_takes_a_carriage_return_as_the_end_and_drops_a_line_feed(ips: Bench) -> None:
+    conversation = Conversation(ips.panel)
+    assert conversation.feed(b"R7\r\nA0\rA") == b"R+0.00000\rA\r"
+    assert conversation.feed(b"0\r\n") == b"A\r"
+
+
+def test_ips_prefixes_silence_it_and_address_it(ips: Bench) -> None:
+    assert ips.all("$A0", "$R7", "$nonsense", "@1R7", "@1$J0.5", "@2A0", "@3V") == ["", "", "", "R+0.00000", "", "", ""]
+    assert ips.say("R8") == "R+0.50000"
+    assert ips.all("!4", "@1V", "@4R8") == ["!", "", "R+0.50000"]
+
+
+@pytest.mark.parametrize("line", ["R3", "R25", "R", "Rx", "A3", "A1.5", "J200", "I112", "I-112", "Jnan", "T-1", "H3", "C9", "Q1", "z", "j1",
+                                  "?", "X1", "J1e999", "P9", "M2"])  # fmt: skip
+def test_ips_answers_a_question_mark_and_the_command_to_what_it_refuses(ips: Bench, line: str) -> None:
+    before = ips.say("X"), ips.say("R8")
+    assert ips.say(line) == f"?{line}"
+    assert (ips.say("X"), ips.say("R8")) == before
+
+
+def test_ips_has_every_reading_in_the_units_of_the_wire(ips: Bench) -> None:
+    ips.all("J0.27", "S2.5")
+    replies = {number: ips.say(f"R{number}") for number in (5, 6, 8, 9, 15, 20, 21, 22, 23, 24)}
+    assert replies == {
+        5: "R+2.0000", 6: "R+2.500", 8: "R+0.27000", 9: "R+0.3375", 15: "R+3.500", 20: "R+70.0", 21: "R-111.0000",
+        22: "R+111.0000", 23: "R+4.00", 24: "R+60.000",
+    }  # fmt: skip
+
+
+def test_ips_sweeps_to_its_set_point_and_says_when_it_is_there(ips: Bench) -> None:
+    ips.all("J0.15", "A1")
+    ips.clock.sleep(15.0)
+    # 0.3 T/min for 15 s
+    assert float(ips.say("R7")[1:]) == pytest.approx(0.075, abs=1e-4)
+    assert float(ips.say("R2")[1:]) == pytest.approx(0.075 / 0.135, abs=2e-3)
+    assert float(ips.say("R1")[1:]) == pytest.approx(60.0 * 0.3 / 60 / 0.135 + 0.004 * 0.075 / 0.135, abs=2e-3)
+    assert ips.say("X") == "X00A1C3H1M51P03"
+    ips.clock.sleep(15.5)
+    assert ips.all("X", "R7", "R0") == ["X00A1C3H1M50P03", "R+0.15000", "R+1.1111"]
+    ips.clock.sleep(10.0)
+    assert ips.coil_T() == pytest.approx(0.15, abs=1e-5)
+    ips.say("J-0.15")
+    ips.clock.sleep(20.0)
+    assert ips.say("A0", 1.0) == "A"
+    assert float(ips.say("R7")[1:]) == pytest.approx(0.05, abs=1e-4)
+    assert ips.say("X") == "X00A0C3H1M50P03"
+    ips.say("A2", 60.0)
+    assert ips.say("R7") == "R+0.00000"
+
+
+def test_ips_slows_a_sweep_to_what_the_coil_bears(ips: Bench) -> None:
+    ips.all("S60", "J12.9", "A1")
+    ips.clock.sleep(60.0)
+    assert ips.say("X")[11] == "3"
+    assert float(ips.say("R0")[1:]) == pytest.approx(60 * 0.044, abs=1e-3)
+    ips.clock.sleep(74.0 / 0.044 - 60.0 + 100.0)
+    assert float(ips.say("R0")[1:]) == pytest.approx(74.0 + 100.0 * 0.03, abs=1e-2)
+    assert not ips.magnet.quenched
+
+
+def test_ips_slows_a_sweep_to_its_voltage(ips: Bench) -> None:
+    ips.magnet.voltage_limit_V = 2.0
+    ips.all("S60", "J1", "A1")
+    ips.clock.sleep(30.0)
+    assert ips.all("X", "R15") == ["X01A1C3H1M53P03", "R+2.000"]
+    assert float(ips.say("R0")[1:]) == pytest.approx(30.0 * 2.0 / 60.0, abs=1e-3)
+    assert float(ips.say("R1")[1:]) == pytest.approx(2.0, abs=0.01)
+    ips.all("J-1")
+    ips.clock.sleep(1.0)
+    assert ips.say("X")[2] == "2"
+
+
+def test_ips_locks_its_button_and_the_front_works_in_local(ips: Bench) -> None:
+    ips.say("C1")
+    ips.panel.turn("control", "local")
+    assert ips.say("X")[6] == "1"
+    ips.say("C3")
+    ips.panel.turn("setpoint", "1.0")
+    assert ips.say("R8") == "R+0.00000"
+    ips.panel.turn("control", "local")
+    assert ips.all("X", "J0.2") == ["X00A0C2H1M50P03", "?J0.2"]
+    ips.panel.turn("setpoint", "1.0")
+    ips.panel.turn("rate", "0.2")
+    ips.panel.turn("activity", "1")
+    assert ips.all("R8", "R9", "X") == ["R+1.00000", "R+0.2000", "X00A1C2H1M51P03"]
+    with pytest.raises(ConfigError):
+        ips.panel.turn("setpoint", "99")
+    with pytest.raises(ConfigError):
+        ips.panel.turn("control", "sideways")
+
+
+def test_ips_clamps_only_without_current_and_is_unclamped_by_a_hold(ips: Bench) -> None:
+    ips.all("J0.15", "A1")
+    ips.clock.sleep(40.0)
+    assert ips.say("A4") == "?A4"
+    ips.say("A2", 40.0)
+    assert ips.all("A4", "A1", "A2", "X") == ["A", "?A1", "?A2", "X00A4C3H1M50P03"]
+    assert ips.all("A0", "A1") == ["A", "A"]
+
+
+def persist(bench: Bench, field_T: float) -> None:
+    bench.all(f"J{field_T}", "A1")
+    bench.clock.sleep(120.0)
+    bench.all("A0", "H0")
+    bench.clock.sleep(20.0)
+
+
+def test_ips_keeps_the_field_without_its_leads_and_refuses_the_heater_until_they_match(ips: Bench) -> None:
+    persist(ips, 0.27)
+    assert ips.all("X", "R18", "R16") == ["X00A0C3H2M50P03", "R+0.27000", "R+2.0000"]
+    ips.all("M1", "A2")
+    ips.clock.sleep(5.0)
+    assert ips.all("X", "R7", "R18") == ["X00A2C3H2M10P03", "R+0.00000", "R+0.27000"]
+    assert ips.coil_T() == pytest.approx(0.27, abs=1e-5)
+    assert ips.say("H1") == "?H1"
+    ips.all("A1")
+    ips.clock.sleep(5.0)
+    assert ips.all("A0", "H1", "X") == ["A", "H", "X00A0C3H1M10P03"]
+    ips.clock.sleep(20.0)
+    assert not ips.magnet.quenched
+    ips.all("M5", "A2")
+    ips.clock.sleep(120.0)
+    assert ips.coil_T() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_ips_forced_heater_with_leads_apart_quenches_and_the_trip_is_kept(ips: Bench) -> None:
+    persist(ips, 0.27)
+    ips.all("M1", "A2")
+    ips.clock.sleep(5.0)
+    assert ips.say("H2") == "H"
+    ips.clock.sleep(20.0)
+    assert ips.say("X").startswith("X10A0C3H1")
+    assert float(ips.say("R19")[1:]) == pytest.approx(0.27, abs=1e-4)
+    assert float(ips.say("R17")[1:]) == pytest.approx(2.0, abs=1e-3)
+    assert ips.all("R7", "R18") == ["R+0.00000", "R+0.00000"]
+    assert ips.all("A1", "A2", "A4", "H1") == ["?A1", "?A2", "?A4", "?H1"]
+    assert ips.say("A0") == "A"
+    assert ips.say("X").startswith("X00A0")
+    # The coil is still normal: a sweep trips at once.
+    assert ips.say("A1") == "A"
+    assert ips.say("X").startswith("X10A0")
+    ips.magnet.recover()
+    ips.all("A0", "A1")
+    ips.clock.sleep(60.0)
+    assert ips.say("R7") == "R+0.27000"
+
+
+def test_ips_leads_that_leave_before_the_switch_is_cold_take_the_coil_along(ips: Bench) -> None:
+    ips.all("J0.27", "A1")
+    ips.clock.sleep(120.0)
+    ips.all("A0", "H0", "A2")
+    ips.clock.sleep(60.0)
+    # For 15 s the coil follows at 0.3 T/min; the rest stays, and the supply does not know.
+    assert ips.coil_T() == pytest.approx(0.27 - 0.075, abs=0.007)
+    assert ips.say("R18") == "R+0.27000"
+
+
+def test_ips_broken_heater_wire_is_a_fault_and_the_switch_stays_cold(ips: Bench) -> None:
+    persist(ips, 0.27)
+    ips.panel.supply.heater_open = True
+    assert ips.all("H1", "X") == ["H", "X00A0C3H5M50P03"]
+    ips.clock.sleep(60.0)
+    assert not ips.magnet.switch_warm(ips.clock.now())
+
+
+def test_ips_without_a_switch_says_so() -> None:
+    clock = VirtualClock()
+    coil = MagnetSettings(0.135, 60.0, 50.0, 3.5, 0.004, ((111.0, 0.044),), switch_fitted=False)
+    world = World(WorldSettings(coil, CryostatSettings(), load_sample("park2020_deficient")), clock, 1)
+    panel = IPS120(world, "ips")
+    panel.receive(b"C3")
+    assert panel.receive(b"X") == b"X00A4C3H8M50P03\r"
+    assert panel.receive(b"H1") == b"?H1\r"
+
+
+def test_ips_switched_off_and_on_has_forgotten_its_settings_and_runs_the_magnet_down(ips: Bench) -> None:
+    ips.all("J0.15", "A1")
+    ips.clock.sleep(60.0)
+    ips.panel.power_cycle()
+    assert ips.all("X", "R8", "J0.1") == ["X00A4C0H2M51P03", "R+0.000", "?J0.1"]
+    ips.clock.sleep(120.0)
+    assert ips.say("R7") == "R+0.000"
+
+
+def test_ips_tells_queries_from_orders_for_whoever_disturbs_it(ips: Bench) -> None:
+    changes = {line: ips.panel.changes(line) for line in ("R7", "X", "V", "@1R7", "A1", "$A1", "J1", "Q4")}
+    assert changes == {"R7": False, "X": False, "V": False, "@1R7": False, "A1": True, "$A1": True, "J1": True, "Q4": True}  # fmt: skip
+    assert [ips.panel.acknowledge(line) for line in ("J1", "$J1", "Q4", "@2J1")] == ["J", None, None, None]
+    assert [ips.panel.refuse(line) for line in ("J1", "$J1")] == ["?J1", None]
+
+
+def test_ips_drives_the_axis_that_it_is_wired_to() -> None:
+    with pytest.raises(ConfigError, match="axis is one of z"):
+        Bench(IPS120, axis="x")
+
+
+# PS120-10
+
+
+def test_ps_speaks_whole_numbers_and_its_relay_makes_the_sign() -> None:
+    ps = Bench(PS120)
+    assert ps.all("C3", "A0", "T30", "J15", "A1") == ["C", "A", "T", "J", "A"]
+    ps.clock.sleep(40.0)
+    assert ps.all("R7", "R8", "R9", "R0") == ["R+00015", "R+00015", "R+00030", "R+00111"]
+    assert ps.all("J-15", "J1.5") == ["?J-15", "?J1.5"]
+    assert ps.say("X").endswith("P01")
+    assert ps.say("P2") == "P"
+    assert ps.say("X").endswith("P51")
+    ps.clock.sleep(70.0)
+    assert ps.all("R7", "R8") == ["R+00015", "R+00015"]
+    assert ps.say("X").endswith("P72")
+    assert ps.coil_T() == pytest.approx(-0.15, abs=1e-4)
+
+
+# All of them: rubbish does no harm
+
+KINDS: list[type[FrontPanel]] = [IPS120, PS120]
+_WORDS = st.sampled_from(
+    b"A0 A1 A2 A4 C1 C3 C0 H0 H1 H2 J0.5 J-1 I3 S1 T0.2 T1e9 M1 M5 M9 P1 P2 Q4 Q6 R0 R7 R18 V X $A1 @1X @2X !3 nan inf "
+    b"-1e999 ? : \r \n \xff \x00".split(b" ")
+)  # fmt: skip
+_LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=4).map(b"".join)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, deadline=None)
+@given(pieces=st.lists(st.tuples(_LINES, st.floats(0.0, 30.0)), max_size=12))
+def test_a_panel_survives_any_bytes_and_stays_bounded(
+    kind: type[FrontPanel], pieces: list[tuple[bytes, float]]
+) -> None:
+    bench = Bench(kind)
+    conversation = Conversation(bench.panel)
+    conversation.feed(b"C3\rA0\r")
+    for line, pause_s in pieces:
+        assert len(conversation.feed(line + b"\r\n")) < 1 << 14
+        bench.clock.sleep(pause_s)
+    bench.world.advance()
+    assert math.isfinite(bench.world.cryostat.sample_K)
+    assert abs(bench.magnet.coil_current()) < 111.1
