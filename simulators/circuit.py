@@ -14,11 +14,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.models import BOLTZMANN_J_PER_K
 from ..core.errors import ConfigError
 from .contacts import CONTACTS, Contacts
 
@@ -26,6 +27,7 @@ _LEAD = re.compile(r"(r?)([1-9]\d*)-(r?)([1-9]\d*)")
 # A pad that is open has this much: no current to speak of at any voltage here.
 _OPEN_ohm = 1e15
 _ROUNDS = 8
+_ROOM_K = 293.0
 
 Group = frozenset[int]
 Array = NDArray[np.floating[Any]]
@@ -79,11 +81,28 @@ def parse_wiring(text: str, name: str) -> list[Leads]:
     return pairs
 
 
+class Nanovoltmeter(Protocol):
+    """What a current source asks of a nanovoltmeter on its serial port and trigger link."""
+
+    def conversion_s(self) -> float:
+        """How long one conversion takes now (s)."""
+        ...
+
+    def convert(self) -> float:
+        """One conversion (V); infinite over the range."""
+        ...
+
+    def receive(self, line: bytes) -> bytes:
+        """A command line and its reply."""
+        ...
+
+
 class Circuit:
-    """The sample's contacts with everything that hangs on them."""
+    """The sample's contacts with everything that hangs on them; `nanovoltmeters` are those a source may take along."""
 
     def __init__(self, contacts: Contacts) -> None:
         self.contacts = contacts
+        self.nanovoltmeters: dict[str, Nanovoltmeter] = {}
         self._sources: list[Source] = []
         self._listeners: list[Callable[[], None]] = []
         self._rows: dict[int, Group] | None = None
@@ -147,6 +166,15 @@ class Circuit:
             return remote
         own = self._between(source.leads, 1, groups, pads_V)
         return source.voltage_V if own is None or not source.on else own
+
+    def noise_density(self, leads: Leads | None, sample_K: float) -> float:
+        """Johnson noise between two leads (V/√Hz): the film's at its temperature, the pads' leads at room's."""
+        ends = self._ends(leads, 3)
+        if ends[0] is None or ends[1] is None:
+            return 0.0
+        film_ohm = max(0.0, self.contacts.resistance(min(ends[0]), min(ends[1]), min(ends[1]), min(ends[0])))
+        pads_ohm = min(_OPEN_ohm, sum(self.contacts.pad_ohm(min(end)) for end in ends if end))
+        return math.sqrt(4.0 * BOLTZMANN_J_PER_K * (sample_K * film_ohm + _ROOM_K * pads_ohm))
 
     # How it does it
 
