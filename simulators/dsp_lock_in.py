@@ -1,0 +1,466 @@
+"""What the lock-ins of Signal Recovery and Ametek share: their command language and what it does.
+
+Facts after the 7270 manual, chapter 6 and appendix E, the 7220 and 7230 manuals where they agree, and what
+pymeasure's drivers send. A command is a name and arguments, blanks or commas between them. A dot behind the name
+means floating point in SI units and degrees; without it numbers are whole: parts of full scale (10000), microvolts,
+millihertz, millidegrees.
+"""
+
+import math
+import re
+import struct
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from typing import ClassVar
+
+from .curve_buffer import ENDLESS, ONCE, CurveBuffer
+from .excitation import Excitation
+from .lock_in import LockIn, Tuning, clip
+from .srs_commands import folded
+from .world import World
+
+# Full scale by SEN in voltage mode; the current modes are 1e-6 and 1e-8 of it in ampere.
+SENSITIVITIES_V = (0.0, *(float(f"{digit}e{power}") for power in range(-9, 0) for digit in (2, 5, 10)))
+_MODES = (1.0, 1e-6, 1e-8)
+_LEAST_LOW_NOISE = 7
+_FULL, _LARGEST = 10000, 30000
+# The input amplifier clips this peak over its gain.
+_LARGEST_INPUT_V = 3.0
+
+_COMMAND = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(\.?)[\s,]*(.*?)\s*")
+
+# Bits of ST and of a serial poll.
+COMPLETE, INVALID, PARAMETER, UNLOCKED, OVERLOAD, REQUEST, DATA = 1, 2, 4, 8, 16, 64, 128
+
+
+class Wrong(Exception):  # noqa: N818  an answer, not a defect
+    """A command that is not done: unknown (`INVALID`) or with an argument that does not fit (`PARAMETER`)."""
+
+    def __init__(self, bit: int = PARAMETER) -> None:
+        super().__init__(bit)
+        self.bit = bit
+
+
+class DSPLockIn(LockIn):
+    """The lock-in at the contacts `wiring` (`xx` or `xy`).
+
+    `drives` is the resistance through which its oscillator drives the sample.
+    """
+
+    ends: ClassVar[bytes] = b"\r\n"
+    time_constants_s: ClassVar[tuple[float, ...]] = ()
+    quantities: ClassVar[tuple[str, ...]] = ()
+    points: ClassVar[int] = 0
+    converters: ClassVar[tuple[int, int]] = (0, 0)  # analogue to digital, digital to analogue
+    largest_output_V: ClassVar[float] = 0.0
+    largest_harmonic: ClassVar[int] = 0
+    # The unit of STR, and the shortest interval.
+    interval_unit_s: ClassVar[float] = 1e-3
+    shortest_s: ClassVar[float] = 5e-3
+    knobs: ClassVar[tuple[str, ...]] = ("SEN", "TC", "SLOPE", "ACGAIN", "REFP.", "OF.", "OA.", "REFN", "IE")
+    # What is one integer: smallest, largest, after ADF 1.
+    integers: ClassVar[dict[str, tuple[int, int, int]]] = {
+        "IMODE": (0, 2, 0), "VMODE": (0, 3, 1), "FET": (0, 1, 1), "FLOAT": (0, 1, 1), "CP": (0, 1, 0),
+        "LINE50": (0, 1, 1), "SLOPE": (0, 3, 1), "IE": (0, 2, 0), "SYNC": (0, 1, 1), "ACGAIN": (0, 9, 0),
+        "AUTOMATIC": (0, 1, 1), "REMOTE": (0, 1, 0), "LTS": (0, 1, 1), "EX": (0, 3, 0), "EVENT": (0, 32767, 0),
+        "MSK": (0, 255, 0), "DD": (13, 125, 44), "GP": (0, 1, 1), "SAMPLE": (0, 3, 0), "NNBUF": (0, 4, 0),
+        "REFMODE": (0, 0, 0), "FASTMODE": (0, 1, 0), "F2F": (0, 1, 0),
+    }  # fmt: skip
+
+    def __init__(self, world: World, name: str, wiring: str = "", drives: str | float = 0.0) -> None:
+        super().__init__(world, name, wiring, drives)
+        self._wrong = 0
+        self.curves = CurveBuffer(self.quantities, self.points, self.shortest_s)
+        self._commands = self._table()
+        self._reset()
+        world.advance()
+        self._apply()
+
+    def _table(self) -> dict[str, Callable[[list[str], bool], str | None]]:
+        commands: dict[str, Callable[[list[str], bool], str | None]] = {
+            "ID": lambda a, _: self.model, "VER": lambda a, _: self.firmware, "REV": lambda a, _: self.firmware,
+            "X": self._outputs("x"), "Y": self._outputs("y"), "MAG": self._outputs("magnitude"),
+            "PHA": self._outputs("phase"), "XY": self._outputs("x", "y"), "MP": self._outputs("magnitude", "phase"),
+            "NN": self._outputs("noise"), "RT": self._outputs("ratio"), "LR": self._outputs("log ratio"),
+            "NHZ": lambda a, point: _float(self.noise_V_per_sqrtHz()),
+            "FRQ": lambda a, point: _number(self.reference_Hz(), 1e3, point),
+            "SEN": self._sensitivity, "TC": self._time_constant, "REFN": self._harmonic_number,
+            "OA": partial(self._oscillator, "OA", 1e6, 0.0, 5.0),
+            "OF": partial(self._oscillator, "OF", 1e3, 1e-3, 2.5e5),
+            "REFP": partial(self._oscillator, "REFP", 1e3, -360.0, 360.0), "XOF": partial(self._offset, 0),
+            "YOF": partial(self._offset, 1), "AXO": self._auto_offset, "AQN": self._auto_phase,
+            "AS": self._auto_sensitivity, "ASM": self._auto_measure, "ADF": lambda a, _: self._reset(),
+            "DAC": self._output_voltage, "ADC": self._input_voltage, "LF": self._line_filter,
+            "ST": lambda a, _: str(self._take_status()), "N": lambda a, _: str(self.overload_byte()),
+            "M": self._monitor, "CBD": self._curve_bits, "LEN": self._curve_length, "STR": self._interval,
+            "NC": lambda a, _: self._halt(self.curves.forget), "TD": lambda a, _: self._start(ONCE),
+            "TDC": lambda a, _: self._start(ENDLESS), "HC": lambda a, _: self._halt(self.curves.halt),
+            "DC": self._dump, "DCB": self._dump_binary,
+        }  # fmt: skip
+        for name in self.integers:
+            commands[name] = partial(self._integer, name)
+        return commands
+
+    def execute(self, command: str) -> str | None:
+        """One line: commands separated by `;`. A setting says nothing, and so does what is wrong."""
+        answers = [answer for part in command.split(";") if (answer := self.one(part)) is not None]
+        return self.reply_end.decode("latin-1").join(answers) if answers else None
+
+    def one(self, command: str) -> str | None:
+        """One command and its answer, None when it has none."""
+        self.world.advance()
+        name, point, arguments = parse(command)
+        handler = self._commands.get(name)
+        if handler is None:
+            self._wrong |= INVALID
+            return None
+        try:
+            answer = handler(arguments, point)
+        except Wrong as wrong:
+            self._wrong |= wrong.bit
+            return None
+        if answer is None:
+            self._apply()
+        return answer
+
+    def changes(self, command: str) -> bool:
+        """A command that would say nothing."""
+        name, _, arguments = parse(command)
+        least = 1 if name in ("DAC", "ADC", "DC", "DCB", "LF") else 0
+        actions = ("AXO", "AQN", "AS", "ASM", "ADF", "NC", "TD", "TDC", "HC")
+        return name in actions or (len(arguments) > least and name not in ("ADC", "DC", "DCB"))
+
+    # What it sees
+
+    def _apply(self) -> None:
+        now, oscillator = self._numbers, self._oscillators
+        if now["AUTOMATIC"]:
+            # The largest gain at which three times full scale passes.
+            full_V = SENSITIVITIES_V[self._sen]
+            gain = _LARGEST_INPUT_V / (3.0 * math.sqrt(2.0) * full_V)
+            now["ACGAIN"] = max(0, min(9, math.floor(2.0 * math.log10(gain))))
+        self.tune(
+            Tuning(
+                now["IE"] != 0, oscillator["OF"], oscillator["OA"], self._refn, oscillator["REFP"],
+                self.time_constants_s[self._tc], now["SLOPE"] + 1,
+            )
+        )  # fmt: skip
+
+    def share(self, excitation: Excitation) -> complex:
+        """Nothing while the input is grounded."""
+        return super().share(excitation) if self._numbers["VMODE"] else 0.0
+
+    def full_scale(self) -> float:
+        """Full scale in volt or ampere."""
+        return SENSITIVITIES_V[self._sen] * _MODES[self._numbers["IMODE"]]
+
+    def _xy(self) -> tuple[float, float]:
+        """X and Y in parts of full scale, offsets taken off, clipped."""
+        scale = SENSITIVITIES_V[self._sen]
+        x, y = (
+            clip(channel.output / scale - (offset if on else 0.0), _LARGEST / _FULL)
+            for channel, (on, offset) in zip((self._tap.x, self._tap.y), self._offsets, strict=True)
+        )
+        return x, y
+
+    def read(self, quantity: str) -> float:
+        """One output in its own whole-number unit, not yet rounded."""
+        x, y = self._xy()
+        match quantity:
+            case "x":
+                return x * _FULL
+            case "y":
+                return y * _FULL
+            case "magnitude":
+                return min(_LARGEST, math.hypot(x, y) * _FULL)
+            case "phase":
+                return 100.0 * math.degrees(math.atan2(y, x))
+            case "sensitivity":
+                return self._sen + 32 * self._numbers["IMODE"]
+            case "noise":
+                return min(_LARGEST, self.noise_V_per_sqrtHz() / SENSITIVITIES_V[self._sen] * _FULL)
+            case "event":
+                return self._numbers["EVENT"]
+            case "frequency low" | "frequency high":
+                millihertz = round(1e3 * self.reference_Hz())
+                return millihertz & 0xFFFF if quantity.endswith("low") else millihertz >> 16
+            case "ratio":
+                return math.copysign(_LARGEST, x)  # over an input of zero volts
+            case "log ratio":
+                return 2000.0
+            case _ if quantity.startswith("dac"):
+                return 1e3 * self._outputs_V[int(quantity[3:])]
+            case _:
+                return 0.0  # nothing is wired to the auxiliary inputs, and there is no second channel
+
+    def _outputs(self, *names: str) -> Callable[[list[str], bool], str]:
+        units = {"phase": 0.01, "ratio": 1e-4, "log ratio": 1e-3}
+
+        def answer(arguments: list[str], point: bool) -> str:
+            values = [self.read(name) for name in names]
+            if point:
+                full = self.full_scale() / _FULL
+                return self._join(_float(v * units.get(name, full)) for v, name in zip(values, names, strict=True))
+            return self._join(str(round(value)) for value in values)
+
+        return answer
+
+    def _join(self, texts: Iterable[str]) -> str:
+        return chr(self._numbers["DD"]).join(texts)
+
+    # Status
+
+    def overloads(self) -> tuple[bool, bool, bool]:
+        """Whether X is, Y is, the input is beyond its range."""
+        x, y = (abs(value) * _FULL >= _LARGEST for value in self._xy())
+        peak_V = math.sqrt(2.0) * abs(self.world.voltage(self.wiring)) * (self._numbers["VMODE"] != 0)
+        return x, y, peak_V > _LARGEST_INPUT_V / 10.0 ** (0.5 * self._numbers["ACGAIN"])
+
+    def overload_byte(self) -> int:
+        """N."""
+        raise NotImplementedError
+
+    def status_byte(self) -> int:
+        """ST, and what a serial poll reads: done unless points of a curve are still to be read."""
+        waiting = any(conversation.outgoing for conversation in self.conversations)
+        byte = (DATA if waiting else COMPLETE) | self._wrong | (0 if self.locked() else UNLOCKED)
+        byte |= OVERLOAD if any(self.overloads()) else 0
+        return byte | (REQUEST if byte & self._numbers["MSK"] else 0)
+
+    def _take_status(self) -> int:
+        """ST: it tells what was wrong with a command once."""
+        byte, self._wrong = self.status_byte(), 0
+        return byte & ~DATA | COMPLETE
+
+    def _monitor(self, arguments: list[str], point: bool) -> str:
+        curves = self.curves
+        return self._join(str(n) for n in (curves.state, curves.sweeps, self._take_status(), curves.kept))
+
+    # Settings
+
+    def _integer(self, name: str, arguments: list[str], point: bool) -> str | None:
+        low, high, _ = self.integers[name]
+        if not arguments:
+            return str(self._numbers[name])
+        value = _whole(arguments, low, high)
+        if name == "ACGAIN":
+            self._numbers["AUTOMATIC"] = 0
+        if name == "IMODE" and value == 2:
+            self._sen = max(self._sen, _LEAST_LOW_NOISE)
+        self._numbers[name] = value
+        return None
+
+    def _sensitivity(self, arguments: list[str], point: bool) -> str | None:
+        if not arguments:
+            return _float(self.full_scale()) if point else str(self._sen)
+        self._sen = _whole(arguments, _LEAST_LOW_NOISE if self._numbers["IMODE"] == 2 else 1, len(SENSITIVITIES_V) - 1)
+        return None
+
+    def _time_constant(self, arguments: list[str], point: bool) -> str | None:
+        if not arguments:
+            return _float(self.time_constants_s[self._tc]) if point else str(self._tc)
+        self._tc = _whole(arguments, 0, len(self.time_constants_s) - 1)
+        return None
+
+    def _harmonic_number(self, arguments: list[str], point: bool) -> str | None:
+        if not arguments:
+            return str(self._refn)
+        harmonic = _whole(arguments, 1, self.largest_harmonic)
+        if harmonic * self.reference_Hz() > 2.5e5:
+            raise Wrong
+        self._refn = harmonic
+        return None
+
+    def _oscillator(
+        self, name: str, per_unit: float, low: float, high: float, arguments: list[str], point: bool
+    ) -> str | None:
+        if not arguments:
+            return _number(self._oscillators[name], per_unit, point)
+        value = _real(arguments) / (1.0 if point else per_unit)
+        if not low <= value <= high:
+            raise Wrong
+        self._oscillators[name] = folded(value) if name == "REFP" else value
+        return None
+
+    def _offset(self, channel: int, arguments: list[str], point: bool) -> str | None:
+        on, part = self._offsets[channel]
+        if not arguments:
+            return self._join((str(int(on)), str(round(part * _FULL))))
+        switched = _whole(arguments[:1], 0, 1) == 1
+        hundredths = _whole(arguments[1:], -_LARGEST, _LARGEST) if len(arguments) > 1 else round(part * _FULL)
+        self._offsets[channel] = switched, hundredths / _FULL
+        return None
+
+    def _line_filter(self, arguments: list[str], point: bool) -> str | None:
+        if not arguments:
+            return self._join(str(n) for n in self._line)
+        self._line = (_whole(arguments[:1], 0, 3), _whole(arguments[1:], 0, 1) if len(arguments) > 1 else 0)
+        return None
+
+    def _output_voltage(self, arguments: list[str], point: bool) -> str | None:
+        channel = _whole(arguments[:1], 1, self.converters[1])
+        if len(arguments) == 1:
+            return _number(self._outputs_V[channel], 1e3, point)
+        value_V = _real(arguments[1:]) / (1.0 if point else 1e3)
+        if abs(value_V) > self.largest_output_V:
+            raise Wrong
+        self._outputs_V[channel] = value_V
+        return None
+
+    def _input_voltage(self, arguments: list[str], point: bool) -> str:
+        _whole(arguments, 1, self.converters[0])
+        return _number(0.0, 1e3, point)  # nothing is wired to them
+
+    # Automatic functions
+
+    def _auto_phase(self, arguments: list[str], point: bool) -> None:
+        angle = math.degrees(math.atan2(self._tap.y.output, self._tap.x.output))
+        self._oscillators["REFP"] = folded(self._oscillators["REFP"] + angle)
+
+    def _auto_sensitivity(self, arguments: list[str], point: bool) -> None:
+        r = math.hypot(self._tap.x.output, self._tap.y.output)
+        least = _LEAST_LOW_NOISE if self._numbers["IMODE"] == 2 else 1
+        fitting = [index for index in range(least, len(SENSITIVITIES_V)) if r <= 0.9 * SENSITIVITIES_V[index]]
+        self._sen = fitting[0] if fitting else len(SENSITIVITIES_V) - 1
+
+    def _auto_measure(self, arguments: list[str], point: bool) -> None:
+        self._auto_sensitivity(arguments, point)
+        self._auto_phase(arguments, point)
+
+    def _auto_offset(self, arguments: list[str], point: bool) -> None:
+        scale = SENSITIVITIES_V[self._sen]
+        self._offsets = [(True, clip(c.output / scale, _LARGEST / _FULL)) for c in (self._tap.x, self._tap.y)]
+
+    def _reset(self) -> None:
+        self._numbers = {name: initial for name, (_, _, initial) in self.integers.items()}
+        self._sen, self._tc, self._refn, self._line = len(SENSITIVITIES_V) - 1, self._usual_tc(), 1, (0, 0)
+        self._oscillators = {"OA": 0.0, "OF": 1000.0, "REFP": 0.0}
+        self._offsets = [(False, 0.0), (False, 0.0)]
+        self._outputs_V = dict.fromkeys(range(1, self.converters[1] + 1), 0.0)
+        self._halt(self.curves.forget)
+
+    def _usual_tc(self) -> int:
+        return next(index for index, tau_s in enumerate(self.time_constants_s) if tau_s >= 0.1)
+
+    # Curves
+
+    def _curve_bits(self, arguments: list[str], point: bool) -> str | None:
+        if not arguments:
+            return str(self.curves.bits)
+        bits = _whole(arguments, 1, (1 << len(self.quantities)) - 1)
+        return self._halt(partial(self.curves.choose, bits))
+
+    def _curve_length(self, arguments: list[str], point: bool) -> str | None:
+        if not arguments:
+            return str(self.curves.length)
+        length = _whole(arguments, 1, self.points)
+        self._tap.due_s = math.inf
+        if not self.curves.resize(length):
+            raise Wrong
+        return None
+
+    def _interval(self, arguments: list[str], point: bool) -> str | None:
+        unit_s = self.interval_unit_s
+        if not arguments:
+            return str(round(self.curves.interval_s / unit_s))
+        asked_s = _whole(arguments, 0, 1000000000) * unit_s
+        self.curves.interval_s = max(1, math.ceil(asked_s / self.shortest_s - 1e-9)) * self.shortest_s
+        return None
+
+    def _start(self, state: int) -> None:
+        self.curves.start(state)
+        self._tap.due_s = self.world.clock.now() + self.curves.interval_s
+
+    def _halt(self, how: Callable[[], None]) -> None:
+        how()
+        self._tap.due_s = math.inf
+
+    def record(self) -> None:
+        """Keep the points that are due, and say when the next are."""
+        self.curves.keep(lambda quantity: round(self.read(quantity)))
+        self._tap.due_s = self._tap.due_s + self.curves.interval_s if self.curves.running else math.inf
+
+    def _points_of(self, arguments: list[str]) -> list[int]:
+        curve = self.curves.curve(_whole(arguments, 0, len(self.quantities) - 1))
+        if curve is None:
+            raise Wrong
+        return curve
+
+    def _dump(self, arguments: list[str], point: bool) -> str:
+        """One point a line. In floating point it takes the sensitivity that was stored with it."""
+        values = self._points_of(arguments)
+        quantity = self.quantities[_whole(arguments, 0, len(self.quantities) - 1)]
+        end = self.reply_end.decode("latin-1")
+        if not point:
+            return end.join(str(value) for value in values)
+        if quantity not in ("x", "y", "magnitude", "phase"):
+            raise Wrong
+        if quantity == "phase":
+            return end.join(_float(0.01 * value) for value in values)
+        codes = self.curves.curve(self.quantities.index("sensitivity"))
+        if codes is None:
+            raise Wrong
+        full = [SENSITIVITIES_V[code % 32] * _MODES[code // 32] / _FULL for code in codes]
+        return end.join(_float(value * one) for value, one in zip(values, full, strict=True))
+
+    def _dump_binary(self, arguments: list[str], point: bool) -> str:
+        """Two bytes a point, the high one first."""
+        values = [value & 0xFFFF for value in self._points_of(arguments)]
+        return struct.pack(f">{len(values)}H", *values).decode("latin-1")
+
+    # Hands at its front
+
+    def turn(self, knob: str, value: str) -> None:
+        """Set one of `knobs`, by its command and the value that it would be given."""
+        self.one(f"{knob} {value}")
+
+    def refuse(self, command: str) -> str | None:
+        """It says nothing; the status byte has bit 2."""
+        self._wrong |= PARAMETER
+        return None
+
+    def power_cycle(self) -> None:
+        """Settings are kept (manual, "power-up"); the curves and the status are not."""
+        self.world.advance()
+        self._wrong = 0
+        self._halt(self.curves.forget)
+        self._apply()
+
+
+@lru_cache(maxsize=512)
+def parse(command: str) -> tuple[str, bool, list[str]]:
+    """Name, floating point, arguments."""
+    match = _COMMAND.fullmatch(command)
+    if match is None:
+        return "", False, []
+    return match[1].upper(), bool(match[2]), re.split(r"[\s,]+", match[3]) if match[3] else []
+
+
+def _whole(arguments: list[str], low: int, high: int) -> int:
+    value = _real(arguments)
+    if value != int(value) or not low <= value <= high:
+        raise Wrong
+    return int(value)
+
+
+def _real(arguments: list[str]) -> float:
+    if len(arguments) != 1:
+        raise Wrong
+    try:
+        value = float(arguments[0])
+    except ValueError:
+        raise Wrong from None
+    if not math.isfinite(value):
+        raise Wrong
+    return value
+
+
+def _number(value: float, per_unit: float, point: bool) -> str:
+    return _float(value) if point else str(round(value * per_unit))
+
+
+def _float(value: float) -> str:
+    """`1.0E-01`: as many digits as there are, seven at most."""
+    mantissa, exponent = f"{value:.6E}".split("E")
+    mantissa = mantissa.rstrip("0")
+    return f"{mantissa}{'0' if mantissa.endswith('.') else ''}E{exponent}"
