@@ -71,9 +71,11 @@ class FaultSchedule:
         """Each fault that is to come or holds, in one line."""
         now_s = self.now_s()
         with self._world.lock:
-            spent = {id(held.fault) for wire in self._wires.values() for held in wire.held if held.left <= 0}
+            waiting = {id(held.fault) for wire in self._wires.values() for held in wire.held if held.left > 0}
             self._faults = [
-                fault for fault in self._faults if id(fault) not in spent and now_s <= fault.at_s + _length(fault)
+                fault
+                for fault in self._faults
+                if now_s < fault.at_s + fault.for_s and (id(fault) in waiting or not _waits(fault))
             ]
             return [fault.describe() for fault in self._faults]
 
@@ -314,7 +316,6 @@ def _need(panel: FrontPanel, hook: str, *arguments: str) -> None:
         getattr(panel, hook)(*arguments)
 
 
-def _length(fault: Fault) -> float:
-    """How long it makes sense to speak of a fault (s): what happens by itself and at once is then over."""
-    instant = math.isinf(fault.times) or KINDS[fault.kind].place not in {Place.PANEL, Place.LABORATORY}
-    return fault.for_s if instant else 0.0
+def _waits(fault: Fault) -> bool:
+    """True for what falls on commands; what happens by itself and at once is over when it has."""
+    return KINDS[fault.kind].place not in {Place.PANEL, Place.LABORATORY}

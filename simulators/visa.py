@@ -118,9 +118,9 @@ class VirtualVisaLibrary(VisaLibraryBase):
         if conversation.busy_s > now_s:
             clock.sleep(conversation.busy_s - now_s)
             now_s = clock.now()
-        conversation.take(data, now_s)
         if conversation.broken:
             self.handle_return_value(session, _Status.error_connection_lost)
+        conversation.take(data, now_s)
         return len(data), self._good(session, _Status.success)
 
     def read(self, session: Any, count: int) -> tuple[bytes, _Status]:
