@@ -20,6 +20,7 @@ _RELAYS = ("1", "2")
 # The voltage that drives the current through the heater (100 W into 25 Ω: inferred).
 _COMPLIANCE_V = 50.0
 _ANALOG_W = 1.0
+_CURRENTS_A = (0.0, math.sqrt(0.5), 1.0, math.sqrt(2.0))
 
 
 def _settings(inputs: tuple[str, ...], excitation: bool) -> dict[str, Setting]:
@@ -68,13 +69,14 @@ class _Family33x(LoopController):
 
     outputs_table: ClassVar[tuple[str, ...]] = ("1", "2", "3", "4")
     # The limits that HTRSET's code stands for (A); 0 is the user's own.
-    currents_A: ClassVar[tuple[float, ...]] = (0.0, 0.707, 1.0, 1.141, 2.0)
+    currents_A: ClassVar[tuple[float, ...]] = (*_CURRENTS_A, 2.0)
     ranges: ClassVar[int] = 3
     # The most that output 1 and output 2 give (W).
     most_W: ClassVar[Mapping[str, float]] = {"1": 100.0, "2": 50.0}
     inferred: ClassVar[tuple[str, ...]] = (
         *LakeShore.inferred,
         "Each range gives a tenth of the power of the one above it, and the output is per cent of power",
+        "HTRSET's code 3 is 1.414 A, which manual and drivers print as 1.141: it is what gives 50 W",
         "The heater's load is 25 Ω: HTRSET's resistance is kept and read back only",
         "MODE 0 (local) does not lock out orders over the interface",
         "A zone's own control input is kept and not used; autotuning is accepted and does nothing",
@@ -138,7 +140,7 @@ class Model335(_Family33x):
     firmware: ClassVar[str] = "1.7"
     identity: ClassVar[str] = "LSCI,MODEL335,335A123/#######,1.7"
     outputs_table: ClassVar[tuple[str, ...]] = ("1", "2")
-    currents_A: ClassVar[tuple[float, ...]] = (0.0, 0.707, 1.0, 1.141, 1.732)
+    currents_A: ClassVar[tuple[float, ...]] = (*_CURRENTS_A, math.sqrt(3.0))
     most_W: ClassVar[Mapping[str, float]] = {"1": 75.0, "2": 25.0}
     set_point_lag_s: ClassVar[float] = 0.5
     # HTRSET has one field more than that of the 336: output 2 gives current or voltage.
@@ -175,7 +177,7 @@ class Model350(_Family33x):
     firmware: ClassVar[str] = "1.4"
     identity: ClassVar[str] = "LSCI,MODEL350,350A123/1234567,1.4"
     inputs_table: ClassVar[tuple[str, ...]] = _ABCD
-    currents_A: ClassVar[tuple[float, ...]] = (0.0, 0.707, 1.0, 1.141, math.sqrt(3.0))
+    currents_A: ClassVar[tuple[float, ...]] = (*_CURRENTS_A, math.sqrt(3.0))
     ranges: ClassVar[int] = 5
     most_W: ClassVar[Mapping[str, float]] = {"1": 75.0, "2": 1.0}
     settings_table: ClassVar[Mapping[str, Setting]] = {

@@ -7,6 +7,7 @@ mnemonic what may stand as index, and for each field what is taken and how it is
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 Value = float | str
@@ -29,8 +30,12 @@ class Command(NamedTuple):
     arguments: list[str]
 
 
-def commands(line: str) -> list[Command]:
-    """The commands of one line: separated by `;`, arguments by `,`, both free inside double quotes."""
+@lru_cache(maxsize=512)
+def commands(line: str) -> tuple[Command, ...]:
+    """The commands of one line: separated by `;`, arguments by `,`, both free inside double quotes.
+
+    A run repeats few different lines, so they are kept.
+    """
     found: list[Command] = []
     for part in _SPLIT.split(line):
         match = _COMMAND.fullmatch(part)
@@ -39,7 +44,7 @@ def commands(line: str) -> list[Command]:
         else:
             arguments = [text.strip() for text in _COMMA.split(match[3])] if match[3] else []
             found.append(Command(match[1].upper(), match[2] == "?", arguments))
-    return found
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,14 @@ def digits(value: float, count: int) -> str:
     return f"{value:+0{count + 2}.{max(0, count - before)}f}"
 
 
-def engineering(value: float) -> str:
+def engineering(value: float, exponent_digits: int = 1) -> str:
     """Sign, three digits, point, three digits and an exponent in threes: `+004.200E+0` (manual of the 340)."""
     exponent = 0
     while abs(value) >= 999.9995 and exponent < 9:
         value, exponent = value / 1000.0, exponent + 3
-    return f"{value:+08.3f}E{exponent:+d}"
+    while 0.0 < abs(value) < 0.9999995 and exponent > -9:
+        value, exponent = value * 1000.0, exponent - 3
+    return f"{value:+08.3f}E{exponent:+0{exponent_digits + 1}d}"
 
 
 def real(text: str, low: float, high: float) -> float:

@@ -41,7 +41,8 @@ class LoopController(LakeShore):
         self._told: dict[str, tuple[float, float]] = {}
         loops: dict[str, TemperatureLoop] = {}
         for key in self.outputs_table:
-            loops[key] = TemperatureLoop(partial(self._sense, key), (0.0,), Gains(50.0, 0.02, 0.0), self.too_hot)
+            sense, limit = partial(self._sense, key), partial(self.over_limit, key)
+            loops[key] = TemperatureLoop(sense, (0.0,), Gains(50.0, 0.02, 0.0), limit)
             # The manual output is added to what the regulator gives (manual of the 331, "manual output").
             loops[key].adds_manual = True
         return loops
@@ -63,6 +64,10 @@ class LoopController(LakeShore):
     def powers_W(self, key: str) -> tuple[float, ...]:
         """The full power of each range of an output, from 0 (off)."""
         raise NotImplementedError
+
+    def over_limit(self, _key: str) -> bool:
+        """Whether a temperature limit switches the output off."""
+        return self.too_hot()
 
     # The loops
 

@@ -68,6 +68,8 @@ class LakeShore(FrontPanel):
     partial: ClassVar[bool] = False
     default_nodes: ClassVar[Mapping[str, str]] = {"A": "block", "B": "sample"}
     default_sensors: ClassVar[Mapping[str, str]] = {}
+    default_heated: ClassVar[tuple[str, ...]] = ("1",)
+    default_heater_ohm: ClassVar[float] = 25.0
     inferred: ClassVar[tuple[str, ...]] = (
         "A command with too many arguments, or with one out of its range, is not done and not answered",
         "Between the breakpoints of a curve the temperature is interpolated in its logarithm",
@@ -84,17 +86,17 @@ class LakeShore(FrontPanel):
         nodes: Mapping[str, str] | None = None,
         sensors: Mapping[str, str] | None = None,
         heated: tuple[str, ...] | None = None,
-        heater_ohm: float = 25.0,
+        heater_ohm: float | None = None,
     ) -> None:
         super().__init__(world, name, wiring)
-        self.heater_ohm = heater_ohm
+        self.heater_ohm = self.default_heater_ohm if heater_ohm is None else heater_ohm
         self._events, self._operation = _POWER_ON, 0
         self._settings: Mapping[str, Setting] = {**COMMON, **self.settings_table}
         self._held: dict[str, dict[str, list[Value]]] = {}
         self.curves: dict[int, Curve] = {number: CURVES[kind] for number, kind in self.standard_curves.items()}
         self.inputs = self._connect(self.default_nodes if nodes is None else nodes, sensors or {})
         self.loops: dict[str, TemperatureLoop] = self._make_loops()
-        self.heated = self.outputs_table[:1] if heated is None else heated
+        self.heated = self.default_heated if heated is None else heated
         self._queries, self._orders = self._query_table(), self._order_table()
         self._limited: tuple[tuple[Input, float], ...] = ()
         self._armed = False
