@@ -4,6 +4,7 @@ The IPS120-10, the PS120-10 and a group of the Mercury iPS are such supplies; th
 drivers of QCoDeS, QCoDeS contrib, Lab::Measurement, KAME and ISIS, which treat the old and the new ones alike.
 """
 
+import math
 from enum import Enum
 
 from ..core.errors import ConfigError
@@ -60,7 +61,7 @@ class Supply:
         self.heater_open = False
         # Whether the heater was told to be on, and since when.
         self.heater_on = self.magnet.heater_on
-        self.heater_s = world.clock.now()
+        self.heater_s = -math.inf
         self._quenches = self.magnet.quenches
 
     def look(self) -> float:

@@ -1,6 +1,7 @@
 """Oxford's panels on sockets, driven by pymeasure's and QCoDeS' own unchanged drivers."""
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ from pymeasure.instruments.oxfordinstruments import IPS120_10, PS120_10, ips120_
 from pymeasure.instruments.oxfordinstruments.base import OxfordVISAError
 from pymeasure.instruments.oxfordinstruments.ips120_10 import MagnetError
 from pyvisa.errors import VisaIOError
+from qcodes.instrument_drivers.oxford import MercuryiPS_VISA, OxfordMercuryiPS
+from qcodes.math_utils import FieldVector
 from remanence.core.clock import VirtualClock
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.front_panel import FrontPanel
 from remanence.simulators.magnet import MagnetSettings
+from remanence.simulators.mercury_ips import MercuryIPS
 from remanence.simulators.oxford_ips120 import IPS120, PS120
 from remanence.simulators.sample import load_sample
 from remanence.simulators.tcp import TcpServer, serve
@@ -20,6 +24,9 @@ from remanence.simulators.world import World, WorldSettings
 COIL = MagnetSettings(
     0.135, 60.0, 50.0, 3.5, 0.004, ((74.0, 0.044), (96.0, 0.03), (111.0, 0.015)), warm_time_s=15.0, cool_time_s=15.0
 )
+
+# The side coils of a vector magnet: 1 T each, without switches.
+SIDE = MagnetSettings(0.02, 2.0, 10.0, 5.0, 0.004, ((50.0, 0.5),), switch_fitted=False)
 
 
 class Rig:
@@ -210,3 +217,158 @@ def test_pymeasures_ps_moves_in_ten_millitesla_and_cuts_what_is_less(
     assert supply.field_setpoint == pytest.approx(0.28)
     with pytest.raises(OxfordVISAError, match="J-10"):
         supply.field_setpoint = -0.1
+
+
+# QCoDeS' OxfordMercuryiPS
+
+
+class Axes:
+    """QCoDeS' driver on a vector magnet, and what became of it."""
+
+    def __init__(self, rig: Rig, **options: Any) -> None:
+        self.rig = rig
+        self.driver: Any = OxfordMercuryiPS("mercury", rig.resource(), visalib="@py", timeout=1, **options)
+        rig.closers.append(self.driver.close)
+        for axis in "XYZ":
+            group = getattr(self.driver, f"GRP{axis}")
+            group.ramp_status("HOLD")
+            group.field_ramp_rate(0.005)
+
+    def truth_T(self) -> tuple[float, ...]:
+        self.rig.world.advance()
+        magnets = self.rig.world.magnets
+        return tuple(magnets[axis].coil_current() * magnets[axis].settings.tesla_per_ampere for axis in "xyz")
+
+
+@pytest.fixture
+def axes(rig_of: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Axes]:
+    def make(firmware: str = "", **options: Any) -> Axes:
+        rig = rig_of(lambda world, name: MercuryIPS(world, name, firmware=firmware), x=SIDE, y=SIDE)
+        monkeypatch.setattr(MercuryiPS_VISA, "time", SimpleNamespace(sleep=rig.clock.sleep))
+        return Axes(rig, **options)
+
+    return make
+
+
+@pytest.mark.parametrize(("firmware", "noun"), [("2.5.04", "PSU"), ("2.6.08", "SPSU")])
+def test_qcodes_mercury_identifies_the_firmware_and_ramps_one_axis(
+    axes: Callable[..., Axes], firmware: str, noun: str
+) -> None:
+    mercury = axes(firmware)
+    driver = mercury.driver
+    assert driver.get_idn() == {
+        "vendor": "OXFORD INSTRUMENTS", "model": "MERCURY iPS", "serial": "123450001", "firmware": firmware,
+    }  # fmt: skip
+    assert driver.GRPZ.psu_string == noun
+    assert driver.GRPZ.field_ramp_rate() == pytest.approx(0.005, rel=1e-3)
+    driver.z_target(0.1)
+    start_s = mercury.rig.clock.now()
+    driver.ramp("safe")
+    assert mercury.rig.clock.now() - start_s == pytest.approx(20.0, abs=2.0)
+    assert driver.GRPZ.ramp_status() == "HOLD"
+    assert driver.z_measured() == pytest.approx(0.1, abs=1e-4)
+    assert driver.GRPZ.current() == pytest.approx(0.1 / 0.135, abs=1e-3)
+    mercury.rig.clock.sleep(10.0)
+    assert mercury.truth_T() == pytest.approx((0.0, 0.0, 0.1), abs=1e-5)
+
+
+def test_qcodes_mercury_moves_a_vector(axes: Callable[..., Axes]) -> None:
+    mercury = axes()
+    driver = mercury.driver
+    driver.field_target(FieldVector(0.03, -0.04, 0.12))
+    driver.ramp("simul_block")
+    mercury.rig.clock.sleep(10.0)
+    assert mercury.truth_T() == pytest.approx((0.03, -0.04, 0.12), abs=1e-5)
+    assert driver.r_measured() == pytest.approx(0.13, abs=2e-4)
+    driver.r_target(0.05)
+    driver.ramp("simul")
+    assert driver.is_ramping()
+    mercury.rig.clock.sleep(30.0)
+    assert not driver.is_ramping()
+    assert driver.r_measured() == pytest.approx(0.05, abs=2e-4)
+    assert driver.magnet_temp() == pytest.approx(mercury.rig.magnet.coil_K, rel=1e-3)
+    assert driver.pt1_temp() == pytest.approx(40.0, rel=1e-3)
+    assert driver.pt2_temp() == pytest.approx(mercury.rig.magnet.coil_K, rel=1e-3)
+
+
+def test_qcodes_mercury_safe_ramp_leaves_its_limits_on_the_way(axes: Callable[..., Axes]) -> None:
+    mercury = axes(field_limits=lambda x, y, z: x**2 + y**2 + z**2 <= 0.1**2 + 1e-9)
+    driver = mercury.driver
+    with pytest.raises(ValueError, match="field_limits"):
+        driver.x_target(0.11)
+    driver.x_target(0.09)
+    driver.ramp("safe")
+    largest_T = 0.0
+
+    def watch(duration_s: float) -> None:
+        nonlocal largest_T
+        mercury.rig.clock.sleep(duration_s)
+        largest_T = max(largest_T, sum(part * part for part in mercury.truth_T()) ** 0.5)
+
+    MercuryiPS_VISA.time.sleep = watch
+    driver.field_target(FieldVector(0.0, 0.08, 0.0))
+    driver.ramp("safe")
+    # It moves the axis with the smaller way first: up with y, while x is still there.
+    assert largest_T == pytest.approx((0.09**2 + 0.08**2) ** 0.5, abs=1e-3)
+
+
+def test_qcodes_mercury_makes_a_persistent_field_and_is_refused_without_a_word(
+    axes: Callable[..., Axes], caplog: pytest.LogCaptureFixture
+) -> None:
+    mercury = axes()
+    driver, clock = mercury.driver, mercury.rig.clock
+    driver.z_target(0.27)
+    driver.ramp("safe")
+    driver.GRPZ.heater_switch("OFF")
+    assert driver.GRPZ.heater_switch() == "ON"  # its readback is late
+    clock.sleep(20.0)
+    assert driver.GRPZ.heater_switch() == "OFF"
+    driver.GRPZ.ramp_status("TO ZERO")
+    clock.sleep(60.0)
+    assert (driver.GRPZ.field(), driver.GRPZ.field_persistent()) == (0.0, 0.27)
+    assert driver.GRPZ.current_persistent() == 2.0
+    assert mercury.truth_T()[2] == pytest.approx(0.27, abs=1e-5)
+    # DENIED is no error for this driver; INVALID it logs.
+    driver.GRPZ.heater_switch("ON")
+    clock.sleep(20.0)
+    assert driver.GRPZ.heater_switch() == "OFF"
+    driver.GRPZ.ATOB(3.0)
+    assert driver.GRPZ.ATOB() == pytest.approx(1 / 0.135, abs=1e-3)
+    driver.GRPZ.field_target(20.0)
+    assert "FSET:20.0:INVALID" in caplog.text
+    assert driver.GRPZ.field_target() == pytest.approx(0.27)
+    # Back: leads to the field, heater on, both to zero.
+    driver.GRPZ.ramp_to_target()
+    clock.sleep(60.0)
+    driver.GRPZ.heater_switch("ON")
+    clock.sleep(20.0)
+    driver.GRPZ.ramp_status("TO ZERO")
+    clock.sleep(70.0)
+    assert mercury.truth_T()[2] == pytest.approx(0.0, abs=1e-4)
+    assert not mercury.rig.magnet.quenched
+
+
+def test_qcodes_mercury_takes_a_quench_for_an_arrival(axes: Callable[..., Axes]) -> None:
+    mercury = axes()
+    driver, rig = mercury.driver, mercury.rig
+
+    def quench_on_the_way(duration_s: float) -> None:
+        rig.clock.sleep(duration_s)
+        rig.world.advance()
+        if rig.magnet.coil_current() > 0.5 and not rig.magnet.quenches:
+            rig.magnet.quench(rig.clock.now())
+
+    MercuryiPS_VISA.time.sleep = quench_on_the_way
+    driver.z_target(0.2)
+    driver.ramp("safe")
+    assert rig.magnet.quenches == 1
+    assert driver.z_measured() == 0.0
+    assert driver.ask("READ:SYS:ALRM") == ":GRPZ\tQuench Detected;"
+    driver.GRPZ.ramp_status("TO SET")
+    assert driver.GRPZ.ramp_status() == "HOLD"
+
+
+def test_qcodes_mercury_cannot_be_made_for_a_single_axis(rig_of: Callable[..., Rig]) -> None:
+    rig = rig_of(MercuryIPS)
+    with pytest.raises(ValueError, match="could not convert"):
+        Axes(rig)

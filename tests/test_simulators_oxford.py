@@ -1,6 +1,7 @@
 """Oxford Instruments' front panels, byte by byte."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError
+from remanence.simulators.coolant import HeliumSettings
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.front_panel import Conversation, FrontPanel
 from remanence.simulators.magnet import MagnetSettings
+from remanence.simulators.mercury_ips import MercuryIPS
 from remanence.simulators.oxford_ips120 import IPS120, PS120
 from remanence.simulators.sample import load_sample
 from remanence.simulators.world import World, WorldSettings
@@ -19,13 +22,19 @@ MAGNET = MagnetSettings(
     0.135, 60.0, 50.0, 3.5, 0.004, ((74.0, 0.044), (96.0, 0.03), (111.0, 0.015)), warm_time_s=15.0, cool_time_s=15.0
 )
 
+# A side coil of a vector magnet, without a switch: 1 T.
+SMALL = MagnetSettings(0.02, 2.0, 10.0, 5.0, 0.004, ((50.0, 0.5),), switch_fitted=False)
+
 
 class Bench:
     """One panel in a laboratory of its own."""
 
-    def __init__(self, kind: type[FrontPanel], **options: Any) -> None:
+    def __init__(
+        self, kind: type[FrontPanel], coil: MagnetSettings = MAGNET, more_coils: str = "", **options: Any
+    ) -> None:
         self.clock = VirtualClock()
-        settings = WorldSettings(MAGNET, CryostatSettings(), load_sample("park2020_deficient"))
+        more = dict.fromkeys(more_coils, SMALL)
+        settings = WorldSettings(coil, CryostatSettings(), load_sample("park2020_deficient"), more_coils=more)
         self.world = World(settings, self.clock, 1)
         self.panel: Any = kind(self.world, "oxford", **options)
         self.magnet = self.world.magnet
@@ -239,13 +248,8 @@ def test_ips_broken_heater_wire_is_a_fault_and_the_switch_stays_cold(ips: Bench)
 
 
 def test_ips_without_a_switch_says_so() -> None:
-    clock = VirtualClock()
-    coil = MagnetSettings(0.135, 60.0, 50.0, 3.5, 0.004, ((111.0, 0.044),), switch_fitted=False)
-    world = World(WorldSettings(coil, CryostatSettings(), load_sample("park2020_deficient")), clock, 1)
-    panel = IPS120(world, "ips")
-    panel.receive(b"C3")
-    assert panel.receive(b"X") == b"X00A4C3H8M50P03\r"
-    assert panel.receive(b"H1") == b"?H1\r"
+    bench = Bench(IPS120, replace(MAGNET, switch_fitted=False))
+    assert bench.all("C3", "X", "H1") == ["C", "X00A4C3H8M50P03", "?H1"]
 
 
 def test_ips_switched_off_and_on_has_forgotten_its_settings_and_runs_the_magnet_down(ips: Bench) -> None:
@@ -287,12 +291,168 @@ def test_ps_speaks_whole_numbers_and_its_relay_makes_the_sign() -> None:
     assert ps.coil_T() == pytest.approx(-0.15, abs=1e-4)
 
 
+# Mercury iPS
+
+PSU = "DEV:GRPZ:PSU"
+
+
+@pytest.fixture
+def mercury() -> Bench:
+    bench = Bench(MercuryIPS, more_coils="xy")
+    assert bench.say(f"SET:{PSU}:ACTN:HOLD") == f"STAT:SET:{PSU}:ACTN:HOLD:VALID"
+    assert bench.say(f"SET:{PSU}:SIG:RFST:0.3") == f"STAT:SET:{PSU}:SIG:RFST:0.3:VALID"
+    return bench
+
+
+def test_mercury_has_one_line_feed_at_both_ends_and_says_who_it_is(mercury: Bench) -> None:
+    conversation = Conversation(mercury.panel)
+    assert conversation.feed(b"*IDN?\r\n") == b"IDN:OXFORD INSTRUMENTS:MERCURY iPS:123450001:2.5.04\n"
+    assert conversation.feed(b"READ:SYS:TI") == b""
+    assert conversation.feed(b"ME\n") == b"STAT:SYS:TIME:00:00:00\n"
+
+
+def test_mercury_ips_lists_its_groups_boards_and_units(mercury: Bench) -> None:
+    assert mercury.say("READ:SYS:CAT?") == (
+        "STAT:SYS:CAT:DEV:GRPX:PSU:DEV:GRPY:PSU:DEV:GRPZ:PSU:DEV:MB1.T1:TEMP:DEV:DB8.T1:TEMP:DEV:DB7.T1:TEMP"
+        ":DEV:PSU.M1:PSU:DEV:PSU.M2:PSU:DEV:PSU.M3:PSU:DEV:PSU.M4:PSU"
+    )
+    single = Bench(MercuryIPS, replace(MAGNET, coolant=HeliumSettings()), firmware="2.6.08")
+    assert single.say("READ:SYS:CAT") == (
+        "STAT:SYS:CAT:DEV:GRPZ:SPSU:DEV:MB1.T1:TEMP:DEV:PSU.M1:SPSU:DEV:PSU.M2:SPSU:DEV:DB5.L1:LVL"
+    )
+    assert single.say("READ:DEV:GRPZ:SPSU:ATOB") == "STAT:DEV:GRPZ:SPSU:ATOB:7.407"
+    reply = single.say("READ:DEV:DB5.L1:LVL:SIG:HEL")
+    assert reply.startswith("STAT:DEV:DB5.L1:LVL:SIG:HEL:LEV:")
+    assert "%:RES:" in reply
+    assert reply.endswith("O")
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("GET:SYS:CAT", "GET:INVALID"), ("read:SYS:CAT", "read:INVALID"), ("*RST", "*RST:INVALID"),
+        ("READ:FOO", "STAT:FOO:INVALID"), ("READ:DEV:GRPA:PSU:SIG:FLD", "STAT:DEV:GRPA:NOT_FOUND"),
+        ("READ:DEV:GRPZ:SPSU:SIG:FLD", "STAT:DEV:GRPZ:SPSU:INVALID"), ("READ:DEV:GRPZ", "STAT:DEV:INVALID"),
+        (f"READ:{PSU}:SIG:FOO", f"STAT:{PSU}:SIG:FOO:INVALID"), (f"READ:{PSU}:sig:FLD", f"STAT:{PSU}:sig:INVALID"),
+        (f"SET:{PSU}:SIG:FSET:x", f"STAT:SET:{PSU}:SIG:FSET:x:INVALID"),
+        (f"SET:{PSU}:SIG:FSET:99", f"STAT:SET:{PSU}:SIG:FSET:99:INVALID"),
+        (f"SET:{PSU}:SIG:FSET", f"STAT:SET:{PSU}:SIG:FSET:INVALID"),
+        (f"SET:{PSU}:SIG:FLD:1", f"STAT:SET:{PSU}:SIG:FLD:1:INVALID"),
+        (f"SET:{PSU}:SIG:RFST:-1", f"STAT:SET:{PSU}:SIG:RFST:-1:INVALID"),
+        (f"SET:{PSU}:ACTN:GO", f"STAT:SET:{PSU}:ACTN:GO:INVALID"),
+        (f"SET:{PSU}:ATOB:5", f"STAT:SET:{PSU}:ATOB:5:DENIED"),
+        ("READ:DEV:GRPX:PSU:SIG:SWHT", "STAT:DEV:GRPX:PSU:SIG:SWHT:N/A"),
+        ("SET:DEV:GRPX:PSU:SIG:SWHT:ON", "STAT:SET:DEV:GRPX:PSU:SIG:SWHT:ON:N/A"),
+        ("SET:DEV:GRPX:PSU:ACTN:RTOS", "STAT:SET:DEV:GRPX:PSU:ACTN:RTOS:DENIED"),
+        ("READ:" + "A" * 1030, "READ:INVALID"),
+    ],
+)  # fmt: skip
+def test_mercury_says_what_is_wrong_and_where(mercury: Bench, line: str, reply: str) -> None:
+    assert mercury.say(line) == reply
+
+
+def test_mercury_takes_and_gives_several_values_behind_one_address(mercury: Bench) -> None:
+    assert mercury.say(f"SET:{PSU}:SIG:RFST:0.25:FSET:0.5T:CSET:999") == (
+        f"STAT:SET:{PSU}:SIG:RFST:0.25:VALID:FSET:0.5T:VALID:CSET:999:INVALID"
+    )
+    assert mercury.say(f"READ:{PSU}:SIG:FSET:RFST:CSET") == f"STAT:{PSU}:SIG:FSET:0.5000T:RFST:0.2500T/m:CSET:3.7037A"
+    assert mercury.say(f"READ:{PSU}:SIG").startswith(f"STAT:{PSU}:SIG:VOLT:0.0000V:CURR:")
+
+
+def test_mercury_engineering_mode_wants_its_word(mercury: Bench) -> None:
+    assert mercury.say("SET:SYS:MODE:ENG") == "STAT:SET:SYS:MODE:ENG:DENIED"
+    assert mercury.say("SET:SYS:MODE:ENG:PASS:abc123") == "STAT:SET:SYS:MODE:ENG:VALID:PASS:abc123:VALID"
+    assert mercury.say(f"SET:{PSU}:CLIM:5").endswith(":VALID")
+    assert mercury.say(f"SET:{PSU}:SIG:CSET:5.1").endswith(":INVALID")
+    assert mercury.say("SET:SYS:MODE:NORM").endswith(":VALID")
+    assert mercury.say(f"SET:{PSU}:CLIM:50").endswith(":DENIED")
+
+
+def value(bench: Bench, noun: str) -> str:
+    return bench.say(f"READ:{PSU}:{noun}").removeprefix(f"STAT:{PSU}:{noun}:")
+
+
+def order(bench: Bench, noun: str, text: str) -> str:
+    return bench.say(f"SET:{PSU}:{noun}:{text}").rsplit(":", 1)[1]
+
+
+def test_mercury_ips_ramps_and_holds_when_it_has_arrived(mercury: Bench) -> None:
+    assert [order(mercury, "SIG:FSET", "0.15"), order(mercury, "ACTN", "RTOS")] == ["VALID", "VALID"]
+    mercury.clock.sleep(15.0)
+    assert value(mercury, "ACTN") == "RTOS"
+    assert float(value(mercury, "SIG:FLD").removesuffix("T")) == pytest.approx(0.075, abs=1e-3)
+    assert value(mercury, "SIG:RFLD") == "0.3000T/m"
+    assert float(value(mercury, "SIG:VOLT").removesuffix("V")) == pytest.approx(2.224, abs=2e-3)
+    share = mercury.say("READ:DEV:PSU.M3:PSU:SIG:CURR").rsplit(":", 1)[1].removesuffix("A")
+    assert float(share) == pytest.approx(0.5 * 0.075 / 0.135, abs=1e-2)
+    mercury.clock.sleep(16.0)
+    assert [value(mercury, noun) for noun in ("ACTN", "SIG:FLD", "SIG:PFLD")] == ["HOLD", "0.1500T", "0.1500T"]
+    assert order(mercury, "SIG:FSET", "0.3") == "VALID"
+    mercury.clock.sleep(10.0)
+    assert value(mercury, "SIG:FLD") == "0.1500T"
+    assert order(mercury, "ACTN", "CLMP") == "DENIED"
+    assert order(mercury, "ACTN", "RTOZ") == "VALID"
+    mercury.clock.sleep(40.0)
+    assert [order(mercury, "ACTN", "CLMP"), order(mercury, "ACTN", "RTOS")] == ["VALID", "DENIED"]
+    assert mercury.coil_T() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_mercury_ips_keeps_the_field_and_lags_with_its_heater_and_trips(mercury: Bench) -> None:
+    order(mercury, "SIG:FSET", "0.27")
+    order(mercury, "ACTN", "RTOS")
+    mercury.clock.sleep(120.0)
+    assert order(mercury, "SIG:SWHT", "OFF") == "VALID"
+    assert value(mercury, "SIG:SWHT") == "ON"
+    mercury.clock.sleep(20.0)
+    assert value(mercury, "SIG:SWHT") == "OFF"
+    order(mercury, "ACTN", "RTOZ")
+    mercury.clock.sleep(60.0)
+    assert [value(mercury, noun) for noun in ("SIG:FLD", "SIG:PFLD", "SIG:PCUR", "STAT")] == [
+        "0.0000T", "0.2700T", "2.0000A", "00000001"]  # fmt: skip
+    assert order(mercury, "SIG:SWHT", "ON") == "DENIED"
+    assert mercury.say("READ:SYS:ALRM") == "STAT:SYS:ALRM:"
+    assert order(mercury, "SIG:SWHN", "ON") == "VALID"
+    mercury.clock.sleep(20.0)
+    assert value(mercury, "STAT") == "00000100"
+    assert mercury.say("READ:SYS:ALRM") == "STAT:SYS:ALRM:GRPZ\tQuench Detected;"
+    assert [order(mercury, "ACTN", "RTOS"), order(mercury, "ACTN", "HOLD")] == ["DENIED", "VALID"]
+    assert mercury.say("READ:SYS:ALRM") == "STAT:SYS:ALRM:"
+
+
+def test_mercury_ips_drives_each_coil_for_itself(mercury: Bench) -> None:
+    for line in ("ACTN:HOLD", "SIG:RFST:0.6", "SIG:FSET:-0.2", "ACTN:RTOS"):
+        assert mercury.say(f"SET:DEV:GRPX:PSU:{line}").endswith("VALID")
+    mercury.clock.sleep(30.0)
+    assert mercury.say("READ:DEV:GRPX:PSU:SIG:FLD").endswith(":-0.2000T")
+    assert mercury.say("READ:DEV:GRPX:PSU:ACTN").endswith(":HOLD")
+    mercury.world.advance()
+    assert mercury.world.magnets["x"].coil_current() == pytest.approx(-10.0)
+    assert mercury.coil_T() == 0.0
+
+
+def test_mercury_ips_front_panel_and_power_switch(mercury: Bench) -> None:
+    mercury.panel.turn("z setpoint", "0.2")
+    mercury.panel.turn("z action", "RTOS")
+    mercury.clock.sleep(10.0)
+    assert value(mercury, "ACTN") == "RTOS"
+    mercury.panel.power_cycle()
+    assert [value(mercury, noun) for noun in ("ACTN", "SIG:FSET")] == ["CLMP", "0.0000T"]
+    mercury.clock.sleep(60.0)
+    assert [value(mercury, noun) for noun in ("SIG:FLD", "SIG:SWHT")] == ["0.0000T", "OFF"]
+    for knob, text in (("z setpoint", "99"), ("z action", "RTOS")):
+        with pytest.raises(ConfigError):
+            mercury.panel.turn(knob, text)
+    assert mercury.panel.refuse("SET:DEV:GRPZ:PSU:ACTN:HOLD") == "STAT:SET:DEV:GRPZ:PSU:ACTN:HOLD:DENIED"
+    assert mercury.panel.acknowledge("SET:DEV:GRPZ:PSU:ACTN:HOLD") == "STAT:SET:DEV:GRPZ:PSU:ACTN:HOLD:VALID"
+
+
 # All of them: rubbish does no harm
 
-KINDS: list[type[FrontPanel]] = [IPS120, PS120]
+KINDS: list[type[FrontPanel]] = [IPS120, PS120, MercuryIPS]
 _WORDS = st.sampled_from(
     b"A0 A1 A2 A4 C1 C3 C0 H0 H1 H2 J0.5 J-1 I3 S1 T0.2 T1e9 M1 M5 M9 P1 P2 Q4 Q6 R0 R7 R18 V X $A1 @1X @2X !3 nan inf "
-    b"-1e999 ? : \r \n \xff \x00".split(b" ")
+    b"-1e999 ? : \r \n \xff \x00 READ:DEV:GRPZ:PSU:SIG SET:DEV:GRPZ:PSU:SIG:FSET:1:RFST:3 SET:DEV:GRPZ:PSU:ACTN:RTOS READ:SYS: SET:SYS:MODE:ENG "
+    b":PSU :: HOLD".split(b" ")
 )  # fmt: skip
 _LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=4).map(b"".join)
 
@@ -305,9 +465,9 @@ def test_a_panel_survives_any_bytes_and_stays_bounded(
 ) -> None:
     bench = Bench(kind)
     conversation = Conversation(bench.panel)
-    conversation.feed(b"C3\rA0\r")
+    conversation.feed(b"C3\rA0\r\nSET:DEV:GRPZ:PSU:ACTN:HOLD\n")
     for line, pause_s in pieces:
-        assert len(conversation.feed(line + b"\r\n")) < 1 << 14
+        assert len(conversation.feed(line + b"\r\n")) < 1 << 16
         bench.clock.sleep(pause_s)
     bench.world.advance()
     assert math.isfinite(bench.world.cryostat.sample_K)
