@@ -1,6 +1,7 @@
 """Front panels of Keithley's instruments, each in a file of its own."""
 
 from .keithley_2182a import Keithley2182A
+from .keithley_2400 import Keithley2400
 from .keithley_6221 import Keithley6221
 
-__all__ = ["Keithley2182A", "Keithley6221"]
+__all__ = ["Keithley2182A", "Keithley2400", "Keithley6221"]

@@ -14,6 +14,7 @@ from ..core.errors import ConfigError
 from .circuit import Nanovoltmeter
 from .current_program import CurrentProgram, Delta, DeltaReading, Staircase, staircase
 from .excitation import sampled_wave, square_wave, triangle_wave
+from .keithley_6221_settings import CHOICES, LARGEST_A, NUMBERS, SHAPES
 from .reading_buffer import ReadingBuffer
 from .scpi import (
     INFINITE,
@@ -30,12 +31,9 @@ from .scpi import (
 )
 from .world import World
 
-_LARGEST_A = 0.105
-_SHAPES = ("SINusoid", "RAMP", "SQUare", "ARB0", "ARB1", "ARB2", "ARB3", "ARB4")
 _ARMED = 413
 _RANGES_A = (2e-9, 2e-8, 2e-7, 2e-6, 2e-5, 2e-4, 2e-3, 2e-2, 0.1)
 _ELEMENTS = ("READing", "TSTamp", "UNITs", "RNUMber", "SOURce", "COMPliance", "AVOLtage")
-_ARM_SOURCES = ("IMMediate", "TIMer", "BUS", "TLINk", "BSTest", "MANual")
 _UNITS = {"V": "VDC", "OHMS": "OHM", "W": "W", "SIEM": "S"}
 # Bits of the measurement and of the operation events
 _COMPLIANCE, _OVERFLOW = 8, 1
@@ -62,53 +60,8 @@ class Keithley6221(ScpiPanel):
         "A waveform in compliance is smaller in proportion; its clipped shape is not followed.",
     )
     messages: ClassVar[Mapping[int, str]] = {**ScpiPanel.messages, _ARMED: "Not allowed with mode armed"}
-    numbers: ClassVar[tuple[Number, ...]] = (
-        Number("current", "SOURce#? CURRent LEVel? IMMediate? AMPLitude?", -_LARGEST_A, _LARGEST_A, 0.0),
-        Number("compliance", "SOURce#? CURRent COMPliance", 0.1, 105.0, 10.0),
-        Number("range", "SOURce#? CURRent RANGe", -_LARGEST_A, _LARGEST_A, 0.1),
-        Number("delay", "SOURce#? DELay", 1e-3, 999999.999, 1.0),
-        Number("amplitude", "SOURce#? WAVE AMPLitude", 2e-12, _LARGEST_A, 1e-3),
-        Number("frequency", "SOURce#? WAVE FREQuency", 1e-3, 1e5, 1e3),
-        Number("offset", "SOURce#? WAVE OFFSet", -_LARGEST_A, _LARGEST_A, 0.0),
-        Number("duty", "SOURce#? WAVE DCYCle", 0.0, 100.0, 50.0),
-        Number("marker_phase", "SOURce#? WAVE PMARker LEVel?", -180.0, 180.0, 180.0),
-        Number("marker_line", "SOURce#? WAVE PMARker OLINe", 1, 6, 3, "d"),
-        Number("delta_high", "SOURce#? DELTa HIGH", 0.0, _LARGEST_A, 1e-5),
-        Number("delta_low", "SOURce#? DELTa LOW", -_LARGEST_A, 0.0, -1e-5),
-        Number("delta_delay", "SOURce#? DELTa DELay", 0.0, 9999.999, 2e-3, infinite=True),
-        Number("delta_count", "SOURce#? DELTa COUNt", 1, 65536, math.inf, "d", infinite=True),
-        Number("sweep_count", "SOURce#? SWEep COUNt", 1, 65536, 1, "d", infinite=True),
-        Number("sweep_points", "SOURce#? SWEep POINts", 1, 65535, 11, "d"),
-        Number("start", "SOURce#? CURRent STARt", -_LARGEST_A, _LARGEST_A, 0.0),
-        Number("stop", "SOURce#? CURRent STOP", -_LARGEST_A, _LARGEST_A, 0.1),
-        Number("step", "SOURce#? CURRent STEP", 1e-13, 0.21, 0.01),
-        Number("arm_time", "ARM SEQuence#? LAYer#? TIMer", 0.0, 99999.99, 0.1),
-        Number("arm_in", "ARM SEQuence#? LAYer#? ILINe", 1, 6, 1, "d"),
-        Number("trigger_in", "TRIGger SEQuence#? ILINe", 1, 6, 1, "d"),
-        Number("trigger_out", "TRIGger SEQuence#? OLINe", 1, 6, 2, "d"),
-    )
-    choices: ClassVar[tuple[Choice, ...]] = (
-        Choice("output", "OUTPut STATe?", SWITCH, "0"),
-        Choice("shield", "OUTPut ISHield", ("OLOW", "GUARd"), "OLOW"),
-        Choice("earth", "OUTPut LTEarth", SWITCH, "0"),
-        Choice("response", "OUTPut RESPonse", ("FAST", "SLOW"), "FAST"),
-        Choice("filter", "SOURce#? CURRent FILTer STATe?", SWITCH, "0"),
-        Choice("autorange", "SOURce#? CURRent RANGe AUTO", SWITCH, "0"),
-        Choice("function", "SOURce#? WAVE FUNCtion", _SHAPES, "SIN"),
-        Choice("ranging", "SOURce#? WAVE RANGing", ("BEST", "FIXed"), "BEST"),
-        Choice("marker", "SOURce#? WAVE PMARker STATe", SWITCH, "0"),
-        Choice("delta_abort", "SOURce#? DELTa CABort", SWITCH, "0"),
-        Choice("delta_cold", "SOURce#? DELTa CSWitch", SWITCH, "0"),
-        Choice("spacing", "SOURce#? SWEep SPACing", ("LINear", "LOGarithmic", "LIST"), "LIN"),
-        Choice("sweep_abort", "SOURce#? SWEep CABort", SWITCH, "0"),
-        Choice("sweep_ranging", "SOURce#? SWEep RANGing", ("AUTO", "BEST", "FIXed"), "BEST"),
-        Choice("unit", "UNIT VOLTage DC?", ("V", "OHMS", "W", "SIEMens"), "V"),
-        Choice("arm_source", "ARM SEQuence#? LAYer#? SOURce", _ARM_SOURCES, "IMM"),
-        Choice("trigger_source", "TRIGger SEQuence#? SOURce", ("IMMediate", "TLINk", "BUS"), "IMM"),
-        Choice("trigger_output", "TRIGger SEQuence#? OUTPut", ("SOURce", "DELay", "NONE"), "NONE"),
-        Choice("stamps", "TRACe TSTamp FORMat", ("ABSolute", "DELTa"), "ABS"),
-        Choice("display", "DISPlay ENABle", SWITCH, "1"),
-    )  # fmt: skip
+    numbers: ClassVar[tuple[Number, ...]] = NUMBERS
+    choices: ClassVar[tuple[Choice, ...]] = CHOICES
 
     def __init__(self, world: World, name: str, wiring: str = "", *, serial: str = "") -> None:
         self._source = world.circuit.source(wiring, name)
@@ -230,7 +183,7 @@ class Keithley6221(ScpiPanel):
             self._abort()
 
     def _arm(self) -> None:
-        if self.values["amplitude"] + abs(self.values["offset"]) > _LARGEST_A:
+        if self.values["amplitude"] + abs(self.values["offset"]) > LARGEST_A:
             raise Refused(-221)
         self._armed = True
 
@@ -263,7 +216,7 @@ class Keithley6221(ScpiPanel):
                 self.apply()
 
     def _set_function(self, argument: str) -> None:
-        word = word_of(argument, _SHAPES)
+        word = word_of(argument, SHAPES)
         if self._armed:
             raise Refused(_ARMED)
         if word.startswith("ARB") and not self._arbitrary[int(word[3:])]:
@@ -296,11 +249,11 @@ class Keithley6221(ScpiPanel):
 
     def _set_delta_high(self, argument: str) -> None:
         """Setting HIGH sets LOW to its negative."""
-        self.values["delta_high"] = value_of(argument, 0.0, _LARGEST_A, 1e-5)
+        self.values["delta_high"] = value_of(argument, 0.0, LARGEST_A, 1e-5)
         self.values["delta_low"] = -self.values["delta_high"]
 
     def _set_list(self, argument: str) -> None:
-        self._list_A = [value_of(text, -_LARGEST_A, _LARGEST_A) for text in arguments_of(argument)][:100]
+        self._list_A = [value_of(text, -LARGEST_A, LARGEST_A) for text in arguments_of(argument)][:100]
 
     def _set_elements(self, argument: str) -> None:
         words = [word_of(word, (*_ELEMENTS, "ALL", "DEFault")) for word in arguments_of(argument)]

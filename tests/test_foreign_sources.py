@@ -1,6 +1,5 @@
 """Sources, meters and their sample, driven over sockets by drivers that know nothing of us."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +7,8 @@ import numpy as np
 import pytest
 from pymeasure.adapters import VISAAdapter
 from pymeasure.instruments.keithley import Keithley2182, Keithley6221
+from pymeasure.instruments.keithley import Keithley2400 as PymeasureKeithley2400
+from qcodes.instrument_drivers.Keithley import Keithley2400 as QcodesKeithley2400
 from remanence.core.clock import VirtualClock
 from remanence.simulators import keithley
 from remanence.simulators.cryostat import CryostatSettings
@@ -101,3 +102,127 @@ def test_delta_mode_gives_the_samples_resistance_through_offset_and_drift(rig: R
     source.source_current = 1e-6
     source.enable_source()
     assert abs(meter.voltage / 1e-6 - truth) > 3 * abs(values[:, 0].mean() - truth)
+
+
+# The 2400
+
+
+def test_pymeasures_2400_measures_an_iv_curve_and_meets_its_compliance(rig: Rig) -> None:
+    smu = rig.pymeasure(PymeasureKeithley2400, keithley.Keithley2400, "1-2 4-3")
+    smu.reset()
+    smu.source_mode, smu.wires = "current", 4
+    smu.compliance_voltage = 2.0
+    smu.voltage_nplc = 1
+    smu.source_current = 0.0
+    smu.enable_source()
+    truth = rig.world.contacts.resistance(1, 2, 3, 4)
+    currents = np.linspace(-5e-4, 5e-4, 11)
+    points: list[dict[str, float]] = []
+    for current in currents:
+        smu.source_current = current
+        points.append(smu.measure_all())
+    slope, _ = np.polyfit([p["current"] for p in points], [p["voltage"] for p in points], 1)
+    assert slope == pytest.approx(truth, rel=1e-3)
+    assert [p["current"] for p in points] == pytest.approx(list(currents), abs=2e-7)
+    assert not any(p["status"] & 8 for p in points)
+    assert points[-1]["resistance"] == pytest.approx(truth, rel=1e-3)
+    # The leads' resistances are in the source's own voltage, which stops at 2 V.
+    smu.source_current = 5e-3
+    limited = smu.measure_all()
+    assert limited["status"] & 8
+    source = rig.world.circuit.contacts
+    loop = truth + 2 * rig.world.sheet_resistances()[0] + source.pad_ohm(1) + source.pad_ohm(2)
+    assert limited["current"] == pytest.approx(2.0 / loop, rel=1e-3)
+    assert smu.check_errors() == []
+    smu.shutdown()
+    assert not smu.source_enabled
+
+
+def test_pymeasures_2400_has_all_its_settings_understood(rig: Rig) -> None:
+    smu = rig.pymeasure(PymeasureKeithley2400, keithley.Keithley2400)
+    assert "MODEL 2400" in smu.id
+    smu.reset()
+    for name, value in [
+        ("source_mode", "voltage"), ("source_delay", 0.01), ("source_delay_auto_enabled", True), ("auto_zero_enabled", False),
+        ("output_off_state", "disconnected"), ("auto_output_off_enabled", True), ("filter_enabled", True), ("repeat_filter_enabled", False),
+        ("filter_count", 5), ("current_range", 1.05e-3), ("current_range_auto_enabled", True), ("current_nplc", 0.1),
+        ("compliance_current", 1e-3), ("source_current", 1e-5), ("source_current_range", 1.05e-4), ("source_current_range_auto_enabled", True),
+        ("voltage_range", 2.1), ("voltage_range_auto_enabled", True), ("voltage_nplc", 10), ("compliance_voltage", 5),
+        ("source_voltage", 0.5), ("source_voltage_range", 21), ("source_voltage_range_auto_enabled", False), ("resistance_mode_auto_enabled", False),
+        ("resistance_range", 2.1e3), ("resistance_range_auto_enabled", True), ("resistance_nplc", 1), ("trigger_count", 3), ("arm_count", 2),
+        ("trigger_delay", 0.5), ("arm_timer", 1.5), ("trigger_source", "trigger_link"), ("arm_source", "timer"), ("trigger_output_event", "sense"),
+        ("arm_output_event", "trigger_exit"), ("trigger_input_line", 3), ("arm_input_line", 4), ("trigger_output_line", 1), ("arm_output_line", 2),
+        ("display_enabled", False), ("wires", 4), ("line_frequency", 60), ("line_frequency_auto_enabled", False), ("front_terminals_enabled", False),
+    ]:  # fmt: skip
+        setattr(smu, name, value)
+        assert getattr(smu, name) == pytest.approx(value), name
+    smu.auto_zero_once()
+    smu.beep(440, 0.1)
+    smu.reset_trigger()
+    smu.clear_trigger()
+    assert smu.check_errors() == []
+    smu.write(":SOUR:CURR 2")
+    assert smu.check_errors() == [[-222, '"Parameter data out of range"']]
+
+
+def test_pymeasures_2400_fills_its_buffer_and_computes_the_mean(rig: Rig) -> None:
+    smu = rig.pymeasure(PymeasureKeithley2400, keithley.Keithley2400, "1-2 4-3")
+    smu.reset()
+    smu.source_mode, smu.wires, smu.compliance_voltage = "current", 4, 2.0
+    smu.resistance_mode_auto_enabled = False
+    smu.write(":SENS:FUNC:ALL")
+    smu.source_current = 1e-4
+    smu.enable_source()
+    smu.config_buffer(points=20, delay=0)
+    smu.start_buffer()
+    assert not smu.is_buffer_full()
+    rig.clock.sleep(3.0)
+    assert smu.is_buffer_full()
+    values = smu.buffer_data.reshape(-1, 5)
+    assert len(values) == 20
+    assert np.diff(values[:, 3]) == pytest.approx(0.064, abs=1e-3)
+    assert smu.mean_voltage == pytest.approx(values[:, 0].mean(), rel=1e-6)
+    assert smu.mean_resistance == pytest.approx(rig.world.contacts.resistance(1, 2, 3, 4), rel=1e-3)
+    assert smu.std_voltage == pytest.approx(values[:, 0].std(ddof=1), rel=1e-3)
+    assert smu.check_errors() == []
+
+
+def test_pymeasures_2400_finds_the_resistance_with_a_current_of_the_instruments_choice(rig: Rig) -> None:
+    smu = rig.pymeasure(PymeasureKeithley2400, keithley.Keithley2400, "1-2 4-3", terminals="rear")
+    smu.reset()
+    smu.wires, smu.front_terminals_enabled = 4, False
+    smu.enable_source()
+    assert smu.resistance == pytest.approx(rig.world.contacts.resistance(1, 2, 3, 4), rel=1e-3)
+    assert smu.current == pytest.approx(0.0, abs=1e-6)  # its own current is over: the source of volts is back at zero
+    smu.front_terminals_enabled = True
+    smu.resistance_range = 2.1e5
+    # Nothing is wired to the front: the source finds no path and stops at its limit.
+    assert smu.measure_all()["current"] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_qcodes_2400_ramps_and_refuses_to_read_with_the_output_off(rig: Rig) -> None:
+    smu = QcodesKeithley2400("smu", rig.address(keithley.Keithley2400, "1-2"))
+    try:
+        assert (smu.get_idn()["model"], smu.get_idn()["serial"]) == ("2400", "1234567")
+        smu.mode("CURR")
+        assert (smu.mode(), smu.sense()) == ("CURR", '"VOLT:DC","CURR:DC"')
+        smu.compliancev(1.0)
+        smu.nplcv(1)
+        smu.output("off")
+        with pytest.raises(RuntimeError, match="output off"):
+            smu.volt()
+        # A mistake of the driver: it compares what was set with 1, so after "on" it believes that the output is off.
+        smu.output("on")
+        with pytest.raises(RuntimeError, match="output off"):
+            smu.volt()
+        smu.output(1)
+        smu.curr(1e-5)
+        contacts = rig.world.contacts
+        two_wire = contacts.resistance(1, 2, 2, 1) + contacts.pad_ohm(1) + contacts.pad_ohm(2)
+        assert smu.resistance() == pytest.approx(two_wire, rel=2e-3)
+        assert smu.curr() == pytest.approx(1e-5, rel=1e-2)
+        assert smu.compliancev() == 1.0
+        smu.write("FOO:BAR")
+        assert smu.ask("SYST:ERR?") == '-113,"Undefined header"'
+    finally:
+        smu.close()
