@@ -39,7 +39,8 @@ class SR860(LockIn):
     """The lock-in at the contacts `wiring` (`xx` or `xy`), from 1 mHz to 500 kHz.
 
     `drives` is the resistance through which its sine output drives the sample. `binary_end` follows a binary block:
-    the instrument sends none, but over a socket a client that waits for a line feed needs one.
+    the instrument sends nothing. A gateway to a socket may send a line feed, for a client that waits for one; one that
+    counts the bytes then finds it in front of the next answer.
     """
 
     model: ClassVar[str] = "SR860"
@@ -73,7 +74,7 @@ class SR860(LockIn):
     largest_Hz: ClassVar[float] = 5e5
 
     def __init__(
-        self, world: World, name: str, wiring: str = "", drives: str | float = 0.0, binary_end: str = "\n"
+        self, world: World, name: str, wiring: str = "", drives: str | float = 0.0, binary_end: str = ""
     ) -> None:
         super().__init__(world, name, wiring, drives)
         self._binary_end = binary_end
