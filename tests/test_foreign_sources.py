@@ -8,7 +8,9 @@ import pytest
 from pymeasure.adapters import VISAAdapter
 from pymeasure.instruments.keithley import Keithley2182, Keithley6221
 from pymeasure.instruments.keithley import Keithley2400 as PymeasureKeithley2400
+from pymeasure.instruments.keithley import Keithley2450 as PymeasureKeithley2450
 from qcodes.instrument_drivers.Keithley import Keithley2400 as QcodesKeithley2400
+from qcodes.instrument_drivers.Keithley import Keithley2450 as QcodesKeithley2450
 from remanence.core.clock import VirtualClock
 from remanence.simulators import keithley
 from remanence.simulators.cryostat import CryostatSettings
@@ -226,3 +228,100 @@ def test_qcodes_2400_ramps_and_refuses_to_read_with_the_output_off(rig: Rig) -> 
         assert smu.ask("SYST:ERR?") == '-113,"Undefined header"'
     finally:
         smu.close()
+
+
+# The 2450
+
+
+def test_qcodes_2450_sweeps_reads_its_buffer_and_trips_its_limit(rig: Rig) -> None:
+    smu = QcodesKeithley2450("smu", rig.address(keithley.Keithley2450, "1-2 4-3"))
+    try:
+        assert smu.get_idn()["model"] == "2450"
+        truth = rig.world.contacts.resistance(1, 2, 3, 4)
+        smu.source_function("current")
+        smu.sense_function("voltage")
+        smu.sense.four_wire_measurement("on")
+        smu.source.range(1e-3)
+        smu.source.limit(2.0)
+        assert (smu.source.range(), smu.source.limit(), smu.source.auto_range()) == (1e-3, 2.0, 0)
+        with pytest.raises(RuntimeError, match="Output needs to be on"):
+            smu.sense.voltage()
+        smu.source.current(1e-4)
+        smu.output_enabled(True)
+        assert smu.sense.voltage() == pytest.approx(1e-4 * truth, rel=2e-3)
+        assert smu.source.limit_tripped() is False
+        with smu.buffer("sweeps", 100) as buffer:
+            buffer.elements(["measurement", "source_value", "relative_time", "measurement_unit"])
+            smu.source.sweep_setup(-5e-4, 5e-4, 21, delay=0.01, buffer_name="sweeps")
+            smu.sense.sweep.setpoints = (smu.source.sweep_axis,)
+            smu.buffer_name("sweeps")
+            volts = smu.sense.sweep()
+            slope, _ = np.polyfit(smu.source.sweep_axis(), volts, 1)
+            assert slope == pytest.approx(truth, rel=1e-3)
+            chosen = smu.sense.sweep.get_selected()
+            assert len(chosen) == 21 * 4
+            assert (float(chosen[1]), chosen[3]) == (pytest.approx(-5e-4, rel=1e-3), "Volt DC")
+            assert buffer.number_of_readings() == 0
+            assert buffer.size() == 100
+        smu.source.range(1e-2)
+        smu.source.current(5e-3)
+        assert smu.source.limit_tripped() is True
+        smu.output_enabled(False)
+        assert smu.ask("SYST:ERR?") == '0,"No error;0;0 0"'
+    finally:
+        smu.close()
+
+
+def test_qcodes_2450_has_all_its_settings_understood(rig: Rig) -> None:
+    smu = QcodesKeithley2450("smu", rig.address(keithley.Keithley2450))
+    try:
+        for parameter, value in [
+            (smu.terminals, "rear"), (smu.source.auto_range, True), (smu.source.delay, 0.5), (smu.source.auto_delay, True),
+            (smu.source.read_back_enabled, False), (smu.source.user_number, 2), (smu.source.user_delay, 0.25), (smu.sense.nplc, 2),
+            (smu.sense.auto_range, False), (smu.sense.range, 1e-3), (smu.sense.user_number, 3), (smu.sense.user_delay, 0.125),
+            (smu.sense.auto_zero_enabled, True), (smu.sense.count, 4),
+        ]:  # fmt: skip
+            parameter(value)
+        assert float(smu.source.user_delay()) == 0.25
+        assert float(smu.sense.user_delay()) == 0.125
+        assert (float(smu.source.delay()), int(smu.sense.count()), float(smu.sense.nplc())) == (0.5, 4, 2.0)
+        assert smu.line_frequency() == "50"
+        smu.sense.auto_zero_once()
+        smu.clear_event_register()
+        smu.clear_event_log()
+        smu.abort()
+        smu.wait()
+        assert smu.ask("*ESR?") == "0"
+        smu.reset()
+        assert (smu.source_function(), smu.sense_function()) == ("voltage", "current")
+        assert smu.ask("SYST:ERR?").startswith("0,")
+    finally:
+        smu.close()
+
+
+def test_pymeasures_2450_works_in_the_native_language_but_for_buffers_and_statistics(rig: Rig) -> None:
+    smu = rig.pymeasure(PymeasureKeithley2450, keithley.Keithley2450, "1-2 4-3")
+    assert "MODEL 2450" in smu.id
+    smu.reset()
+    smu.apply_current(current_range=1e-3, compliance_voltage=3.0)
+    smu.measure_voltage(nplc=1)
+    smu.wires = 4
+    smu.write(":SENS:VOLT:RSEN 1")  # `wires` is of resistance only, and this reads volts
+    smu.source_current = 2e-4
+    smu.enable_source()
+    assert smu.source_enabled
+    assert smu.voltage == pytest.approx(2e-4 * rig.world.contacts.resistance(1, 2, 3, 4), rel=2e-3)
+    assert (smu.compliance_voltage, smu.source_current, smu.source_current_range) == (3.0, 2e-4, 1e-3)
+    smu.voltage_nplc, smu.voltage_range = 0.1, 0.2
+    assert (smu.voltage_nplc, smu.voltage_range) == (0.1, 0.2)
+    smu.measure_resistance()
+    assert smu.resistance == pytest.approx(rig.world.contacts.resistance(1, 2, 3, 4), rel=2e-3)
+    assert smu.check_errors() == []
+    # Mistakes of the driver: the native language has no TRACe:FEED and no STATus:MEASurement, and one statistic.
+    smu.write(":STAT:MEAS:ENAB 512;:TRAC:FEED SENSE")
+    assert [error[0] for error in smu.check_errors()] == [-113, -113]
+    with pytest.raises(TypeError):
+        _ = smu.mean_voltage
+    assert smu.means == pytest.approx(smu.resistance, rel=1)
+    smu.shutdown()
+    assert not smu.source_enabled
