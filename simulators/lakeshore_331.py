@@ -24,6 +24,9 @@ _ANALOG_W = 1.0
 class CsetController(LoopController):
     """A controller of the older kind (331, 340): CSET gives a loop its input and units, CMODE its mode."""
 
+    # Which number of CSET is the power-up.
+    _power_up: ClassVar[int] = 1
+
     def drive(self, key: str) -> tuple[Drive, bool]:
         """By CMODE: 1 PID, 2 zones, 3 open loop, 4 to 6 autotuning, which controls too."""
         mode = self.number("CMODE", key)
@@ -37,12 +40,15 @@ class CsetController(LoopController):
         """By CSET."""
         return int(self.numbers("CSET", key)[0])
 
+    def stays_on(self, key: str) -> bool:
+        """By CSET: power-up enabled. The analogue output has no range to switch off."""
+        return key == "2" or self.numbers("CSET", key)[self._power_up] == 1
+
     def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
         own: dict[str, Callable[[list[str]], str]] = {
             "RANGE": lambda a: str(self.loops[_heater(a)].range),
             "HTR": lambda a: f"{self.loops[_heater(a)].percent:+06.1f}",
             "HTRST": lambda a: self._heater_state(_heater(a)), "AOUT": self._analog, "TUNEST": lambda _: "0",
-            "RELAYST": self._relay_state,
         }  # fmt: skip
         return super()._query_table() | own
 
@@ -53,6 +59,9 @@ class CsetController(LoopController):
         loop.change_range(integer(arguments[0], 0, self.highest_range()))
         self._follow("1")
 
+    def _turn_range(self, first: str, value: str) -> None:
+        self._set_range([value])
+
     def highest_range(self) -> int:
         """The largest number that RANGE takes."""
         return len(self.loops["1"].powers_W) - 1
@@ -61,9 +70,6 @@ class CsetController(LoopController):
         if arguments:
             raise NoAnswer
         return f"{self.loops['2'].percent:+06.1f}"
-
-    def _relay_state(self, arguments: list[str]) -> str:
-        raise NotImplementedError
 
     def reset(self) -> None:
         """All settings as they left the factory, the heater off."""
@@ -133,12 +139,6 @@ class Model331(CsetController):
         for name, found in self.inputs.items():
             if found.sensor is not None:
                 self.held("INTYPE", name)[0] = _type_code(found.sensor)
-
-    def _relay_state(self, arguments: list[str]) -> str:
-        if len(arguments) != 1 or arguments[0] not in ("1", "2"):
-            raise NoAnswer
-        mode, name, sort = self.held("RELAY", arguments[0])
-        return f"{self.relay_on(float(mode), str(name), float(sort)):d}"
 
 
 def _type_code(sensor: Sensor) -> float:

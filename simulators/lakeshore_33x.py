@@ -6,10 +6,10 @@ ranges, and in the fields of HTRSET and INTYPE.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
-from .lakeshore_grammar import NoAnswer, Setting, number, text, whole, word
+from .lakeshore_grammar import Setting, number, text, whole, word
 from .lakeshore_loops import LoopController, loop_settings
 from .lakeshore_panel import LakeShore
 from .temperature_loop import Drive
@@ -104,6 +104,10 @@ class _Family33x(LoopController):
         """By INTYPE: sensor type 0 is off."""
         return self.number("INTYPE", name) > 0
 
+    def stays_on(self, key: str) -> bool:
+        """By OUTMODE: power-up enabled."""
+        return self.numbers("OUTMODE", key)[2] == 1
+
     def powers_W(self, key: str) -> tuple[float, ...]:
         """From the current limit, the compliance and the load; outputs 3 and 4 have one range."""
         if key not in self.most_W:
@@ -122,15 +126,6 @@ class _Family33x(LoopController):
             kind = {"diode": 1.0, "platinum": 2.0, "ntc": 3.0}[found.sensor.kind.family]
             self.held("INTYPE", name)[:4] = [kind, float(kind > 1), 0.0, float(kind > 1)]
             self.held("INNAME", name)[0] = found.sensor.node
-
-    def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
-        return super()._query_table() | {"RELAYST": self._relay_state}
-
-    def _relay_state(self, arguments: list[str]) -> str:
-        if len(arguments) != 1 or arguments[0] not in _RELAYS:
-            raise NoAnswer
-        mode, name, sort = self.held("RELAY", arguments[0])
-        return f"{self.relay_on(float(mode), str(name), float(sort)):d}"
 
 
 class Model335(_Family33x):

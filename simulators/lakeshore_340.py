@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from .lakeshore_331 import CsetController
-from .lakeshore_grammar import NoAnswer, Setting, engineering, number, whole, word
+from .lakeshore_grammar import Setting, engineering, number, whole, word
 from .lakeshore_loops import ZONES
 from .lakeshore_panel import LakeShore
 from .temperature_loop import Drive
@@ -61,6 +61,7 @@ class Model340(CsetController):
     identity: ClassVar[str] = "LSCI,MODEL340,340123,061407"
     partial: ClassVar[bool] = True
     last_curve: ClassVar[int] = 60
+    _power_up: ClassVar[int] = 2
     settings_table: ClassVar[Mapping[str, Setting]] = _settings()
     inferred: ClassVar[tuple[str, ...]] = (
         *LakeShore.inferred,
@@ -121,12 +122,10 @@ class Model340(CsetController):
         loop = self.loops[key]
         loop.set_point.aim(min(loop.set_point.target_K, self.number("CLIMIT", key)))
 
-    def _relay_state(self, arguments: list[str]) -> str:
+    def relay_on(self, key: str) -> bool:
         """In the alarm mode a relay closes with any alarm whose own setting names it."""
-        if len(arguments) != 1 or arguments[0] not in ("1", "2"):
-            raise NoAnswer
-        mode, on = self.numbers("RELAY", arguments[0])
+        mode, on = self.numbers("RELAY", key)
         if mode == 1:
             wired = (found for name, found in self.inputs.items() if self.numbers("ALARM", name)[5])
-            return f"{any(found.high_alarm or found.low_alarm for found in wired):d}"
-        return f"{mode == 2 and on == 1:d}"
+            return any(found.high_alarm or found.low_alarm for found in wired)
+        return mode == 2 and on == 1

@@ -126,6 +126,10 @@ class Model372(LoopController):
         ohms = name in self.inputs and self.numbers("INTYPE", name)[5] == 2
         return 3 if ohms else 1
 
+    def stays_on(self, key: str) -> bool:
+        """By OUTMODE: power-up enabled."""
+        return self.numbers("OUTMODE", key)[1] == 1
+
     def powers_W(self, key: str) -> tuple[float, ...]:
         """Of the sample heater by its current into the load; the other two are on or off."""
         if key == "0":
@@ -218,7 +222,9 @@ class Model372(LoopController):
         reading = self.read(name, noisy=False)
         if reading.state is not State.VALID:
             return self.write(0.0)
-        curve = self.curves[self.inputs[name].curve]
+        curve = self.curves.get(self.inputs[name].curve)
+        if curve is None:
+            return self.write(0.0)
         voltage_V, current_A = self._excitation(name, curve.units(reading.kelvin))
         return f"{voltage_V * current_A:+.3E}"
 
@@ -260,7 +266,7 @@ class Model372(LoopController):
             "RDGPWR": self._power, "PID": lambda a: sample(a or ["0"]),
             "SCAN": lambda _: f"{int(self._scanner.channel):02d},{self._scanner.automatic:d}",
             "HTR": lambda a: f"{self.loops[self._output(a or ['0'])].percent:+08.3f}",
-            "IEEE": lambda _: f"{held('IEEE')[2]:02.0f}", "RELAYST": self._relay_state,
+            "IEEE": lambda _: f"{held('IEEE')[2]:02.0f}",
         }  # fmt: skip
         return {name: query for name, query in (table | own).items() if name != "INCRV"}
 
@@ -276,12 +282,6 @@ class Model372(LoopController):
             most = 6 if arguments[0].upper() == "A" else 12 if arguments[1] == "0" else 22
             integer(arguments[2] or "1", 1, most)
         super()._order(mnemonic, arguments)
-
-    def _relay_state(self, arguments: list[str]) -> str:
-        if len(arguments) != 1 or arguments[0] not in ("1", "2"):
-            raise NoAnswer
-        mode, name, sort = self.held("RELAY", arguments[0])
-        return f"{float(mode) <= 2 and self.relay_on(float(mode), str(name), float(sort)):d}"
 
     def alarm_values(self, name: str) -> tuple[float, float, float, bool]:
         """With a source before the values."""

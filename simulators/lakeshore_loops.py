@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
+from ..core.errors import ConfigError
 from .lakeshore_grammar import NoAnswer, Setting, Value, integer, number, real, whole
 from .lakeshore_panel import LakeShore
 from .sensors import Curve
@@ -36,6 +37,7 @@ class LoopController(LakeShore):
 
     set_point_lag_s: ClassVar[float] = 0.0
     slowest_ramp: ClassVar[float] = 0.1
+    knobs: ClassVar[tuple[str, ...]] = ("setpoint", "range", "off", "lock")
 
     def _make_loops(self) -> dict[str, TemperatureLoop]:
         self._told: dict[str, tuple[float, float]] = {}
@@ -68,6 +70,51 @@ class LoopController(LakeShore):
     def over_limit(self, _key: str) -> bool:
         """Whether a temperature limit switches the output off."""
         return self.too_hot()
+
+    def stays_on(self, key: str) -> bool:
+        """Whether an output that was on is on again after the mains were away."""
+        raise NotImplementedError
+
+    # What a person and the mains do
+
+    def power_cycle(self) -> None:
+        """Heaters go off unless their power-up is enabled; a ramp ends where it was."""
+        super().power_cycle()
+        self._told = {}
+        for key, loop in self.loops.items():
+            loop.set_point.hold()
+            loop.pid.integral_percent = 0.0
+            if not self.stays_on(key):
+                loop.change_range(0)
+            self._follow(key)
+        self.world.cryostat.disturb()
+
+    def turn(self, knob: str, value: str) -> None:
+        """`setpoint` and `range` are numbers of the first output, in its units; `off` is All Off, whatever it says.
+
+        A locked keypad takes only `off`, and `lock` with its code.
+        """
+        first = self.outputs_table[0]
+        if knob == "off":
+            for key, loop in self.loops.items():
+                loop.change_range(0)
+                self._follow(key)
+        elif knob == "lock":
+            state, code = self.numbers("LOCK")
+            if float(value) == code:
+                self._held["LOCK"][""] = [1.0 - state, code]
+        elif not self.number("LOCK"):
+            try:
+                if knob == "setpoint":
+                    self._set_set_point([first, value])
+                else:
+                    self._turn_range(first, value)
+            except NoAnswer:
+                raise ConfigError(f"{self.name!r} takes no {knob} {value!r}") from None
+        self.world.cryostat.disturb()
+
+    def _turn_range(self, first: str, value: str) -> None:
+        self._set_range([first, value])
 
     # The loops
 

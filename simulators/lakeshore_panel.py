@@ -12,16 +12,16 @@ from typing import ClassVar
 
 from ..core.errors import ConfigError
 from .front_panel import FrontPanel
-from .lakeshore_grammar import Field, NoAnswer, Setting, Value, commands, digits, integer, keys, real, whole
-from .sensors import CURVES, KINDS, Curve, Reading, Sensor, State, Unit
+from .lakeshore_curves import CurveMemory
+from .lakeshore_grammar import Field, NoAnswer, Setting, Value, commands, digits, keys, whole
+from .sensors import KINDS, Reading, Sensor, State
 from .temperature_loop import TemperatureLoop
 from .world import World
 
-_POWER_ON, _COMMAND_ERROR, _OPERATION_COMPLETE = 128, 32, 1
+# Bits of *ESR?
+_POWER_ON, _COMMAND_ERROR, _EXECUTION_ERROR, _OPERATION_COMPLETE = 128, 32, 16, 1
 # Bits of the operation events, where a model has them: an alarm, a sensor that is over range, a ramp that has ended.
 _ALARM, _OVERLOAD, _RAMP_DONE = 1, 2, 4
-_FIRST_USER_CURVE = 21
-_POINTS = 200
 
 STATUS_BITS: dict[State, int] = {
     State.VALID: 0, State.OPEN: 128, State.UNITS_OVER: 128, State.ZERO: 64, State.TOO_COLD: 16, State.TOO_HOT: 32,
@@ -38,7 +38,7 @@ COMMON: dict[str, Setting] = {
 
 @dataclass(slots=True)
 class Input:
-    """One sensor input. `sensor` is None where nothing is connected; `held` are its last readings in an alarm."""
+    """One sensor input, the number of its curve and its alarms; `sensor` is None where nothing is connected."""
 
     sensor: Sensor | None
     curve: int = 0
@@ -93,7 +93,7 @@ class LakeShore(FrontPanel):
         self._events, self._operation = _POWER_ON, 0
         self._settings: Mapping[str, Setting] = {**COMMON, **self.settings_table}
         self._held: dict[str, dict[str, list[Value]]] = {}
-        self.curves: dict[int, Curve] = {number: CURVES[kind] for number, kind in self.standard_curves.items()}
+        self.curves = CurveMemory(self.standard_curves, self.last_curve, self.write)
         self.inputs = self._connect(self.default_nodes if nodes is None else nodes, sensors or {})
         self.loops: dict[str, TemperatureLoop] = self._make_loops()
         self.heated = self.default_heated if heated is None else heated
@@ -113,6 +113,19 @@ class LakeShore(FrontPanel):
         if found is None or found.sensor is None:
             raise ConfigError(f"{self.name} has no sensor at {input_name!r}")
         return found.sensor
+
+    def refuse(self, command: str) -> str | None:
+        """Nothing is said; the event of a failed execution stays."""
+        self._events |= _EXECUTION_ERROR
+
+    def power_cycle(self) -> None:
+        """Settings are kept in its memory; status and latched alarms are not, and it is in local again."""
+        self.world.advance()
+        self._events, self._operation = _POWER_ON, 0
+        self._forget_alarms()
+        mode = self._settings.get("MODE")
+        if mode is not None:
+            self._held["MODE"][""] = mode.start("")
 
     def status_byte(self) -> int:
         """Bit 5: a standard event that is enabled; bit 7: an operation event; bit 6: one of these asks for service."""
@@ -197,15 +210,17 @@ class LakeShore(FrontPanel):
             "CRDG": lambda a: self.write(self._celsius(self.read(self._input(a)))),
             "SRDG": lambda a: self.write(self.read(self._input(a)).units),
             "RDGST": lambda a: f"{self.reading_status(self._input(a)):03d}",
-            "INCRV": lambda a: f"{self.inputs[self._input(a)].curve:02d}", "CRVHDR": self._curve_header,
-            "CRVPT": self._curve_point, "ALARMST": self._alarm_state, "KEYST": lambda _: "0",
+            "INCRV": lambda a: f"{self.inputs[self._input(a)].curve:02d}", "CRVHDR": self.curves.header,
+            "CRVPT": self.curves.point, "ALARMST": self._alarm_state,
+            "RELAYST": self._relay_state, "KEYST": lambda _: "0",
             "OPST": lambda _: f"{self._operation_now():03d}", "OPSTR": lambda _: self._take_operation(),
         }  # fmt: skip
 
     def _order_table(self) -> dict[str, Callable[[list[str]], None]]:
         return {
             "*CLS": lambda _: self._clear(), "*RST": lambda _: self.reset(), "*OPC": lambda _: self._complete(),
-            "*WAI": lambda _: None, "INCRV": self._set_curve, "CRVHDR": self._store_header, "CRVPT": self._store_point,
+            "*WAI": lambda _: None, "INCRV": self._set_curve, "CRVHDR": self.curves.store_header,
+            "CRVPT": self.curves.store_point,
             "CRVDEL": self._delete_curve, "ALMRST": lambda _: self._forget_alarms(), "DFLT": self._set_defaults,
         }  # fmt: skip
 
@@ -228,7 +243,6 @@ class LakeShore(FrontPanel):
 
     def _connect(self, nodes: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Input]:
         inputs: dict[str, Input] = {}
-        user = _FIRST_USER_CURVE
         for name in self.inputs_table:
             if name not in nodes:
                 inputs[name] = Input(None)
@@ -241,10 +255,8 @@ class LakeShore(FrontPanel):
                 )
             noise = self.world.stream(f"thermometer {self.name} {name}")
             found = next((number for number, known in self.standard_curves.items() if known == kind), 0)
-            if not found:
-                found, user = user, user + 1
-                self.curves[found] = KINDS[kind].curve
-            inputs[name] = Input(Sensor(self.world, nodes[name], kind, noise), found)
+            sensor = Sensor(self.world, nodes[name], kind, noise)
+            inputs[name] = Input(sensor, found or self.curves.put(sensor.kind.curve))
         return inputs
 
     def _input(self, arguments: list[str]) -> str:
@@ -283,61 +295,16 @@ class LakeShore(FrontPanel):
     def _celsius(self, reading: Reading) -> float:
         return reading.kelvin - 273.15 if reading.state is State.VALID else 0.0
 
-    # Curves
-
-    def _curve_number(self, arguments: list[str], first: int = 1) -> int:
-        return integer(arguments[0] if arguments else "", first, self.last_curve)
-
-    def _curve_header(self, arguments: list[str]) -> str:
-        curve = self.curves.get(self._curve_number(arguments))
-        if curve is None:
-            return f"{'':<15},{'':<10},2,+000.000,1"
-        return f"{curve.name:<15},{curve.serial:<10},{curve.unit.value},{curve.limit_K:+08.3f},{curve.coefficient}"
-
-    def _curve_point(self, arguments: list[str]) -> str:
-        curve = self.curves.get(self._curve_number(arguments))
-        place = integer(arguments[1] if len(arguments) == 2 else "", 1, _POINTS)
-        if curve is None or place > len(curve.points):
-            return f"{self.write(0.0)},{self.write(0.0)}"
-        # Breakpoints are stored in rising sensor units, whatever the temperature does.
-        ordered = sorted(curve.points)
-        units, kelvin = ordered[place - 1]
-        return f"{self.write(units)},{self.write(kelvin)}"
-
     def _set_curve(self, arguments: list[str]) -> None:
-        """A curve that is empty, or in the units of another sort of sensor, becomes none."""
+        """INCRV: a curve that is empty, or in the units of another sort of sensor, becomes none."""
         if len(arguments) != 2:
             raise NoAnswer
         found = self.inputs[self._input(arguments[:1])]
-        chosen = self._curve_number(arguments[1:], 0)
-        curve = self.curves.get(chosen)
-        fits = curve is not None and found.sensor is not None and _alike(curve, found.sensor.kind.curve)
-        found.curve = chosen if fits else 0
-
-    def _store_header(self, arguments: list[str]) -> None:
-        chosen = self._curve_number(arguments, _FIRST_USER_CURVE)
-        if len(arguments) != 6:
-            raise NoAnswer
-        name, serial = (given.strip('"') for given in arguments[1:3])
-        unit = integer(arguments[3], 1, 4)
-        old = self.curves.get(chosen)
-        # 1, mV/K, is for thermocouples, which no input here takes; it is kept as V/K.
-        self.curves[chosen] = Curve(name[:15], serial[:10], Unit(max(unit, 2)), old.points if old else ())
-
-    def _store_point(self, arguments: list[str]) -> None:
-        chosen = self._curve_number(arguments, _FIRST_USER_CURVE)
-        if len(arguments) != 4:
-            raise NoAnswer
-        place = integer(arguments[1], 1, _POINTS)
-        units, kelvin = (real(given, -1e6, 1e6) for given in arguments[2:])
-        old = self.curves.get(chosen, Curve("User", "", Unit.LOG_OHM, ()))
-        points = sorted(old.points)
-        points[place - 1 : place] = [(units, kelvin)]
-        self.curves[chosen] = Curve(old.name, old.serial, old.unit, points)
+        chosen = self.curves.number(arguments[1:], 0)
+        found.curve = chosen if found.sensor and self.curves.fits(chosen, found.sensor.kind.curve) else 0
 
     def _delete_curve(self, arguments: list[str]) -> None:
-        chosen = self._curve_number(arguments, _FIRST_USER_CURVE)
-        self.curves.pop(chosen, None)
+        chosen = self.curves.delete(arguments)
         for found in self.inputs.values():
             found.curve = 0 if found.curve == chosen else found.curve
 
@@ -398,12 +365,19 @@ class LakeShore(FrontPanel):
         for found in self.inputs.values():
             found.high_alarm = found.low_alarm = False
 
-    def relay_on(self, mode: float, input_name: str, sort: float) -> bool:
-        """A relay: off, on, or with the low (0), the high (1) or any (2) alarm of an input."""
-        found = self.inputs.get(input_name)
-        if mode < 2 or found is None:
-            return mode == 1
-        return (found.low_alarm and sort != 1) or (found.high_alarm and sort != 0)
+    def _relay_state(self, arguments: list[str]) -> str:
+        """RELAYST?; a relay is off (0), on (1), or with the low (0), the high (1) or any (2) alarm of an input."""
+        if len(arguments) != 1 or arguments[0] not in self._held["RELAY"]:
+            raise NoAnswer
+        return f"{self.relay_on(arguments[0]):d}"
+
+    def relay_on(self, key: str) -> bool:
+        """Whether a relay is closed."""
+        mode, name, sort = self.held("RELAY", key)
+        found = self.inputs.get(str(name))
+        if mode != 2.0 or found is None:
+            return mode == 1.0
+        return (found.low_alarm and sort != 1.0) or (found.high_alarm and sort != 0.0)
 
     def _operation_now(self) -> int:
         if "OPSTE" not in self._settings:
@@ -432,8 +406,3 @@ class LakeShore(FrontPanel):
         if arguments != ["99"]:
             raise NoAnswer
         self.reset()
-
-
-def _alike(curve: Curve, own: Curve) -> bool:
-    """Volts go with volts; ohms and their logarithm with each other, if both rise or both fall."""
-    return (curve.unit is Unit.VOLT) == (own.unit is Unit.VOLT) and curve.coefficient == own.coefficient

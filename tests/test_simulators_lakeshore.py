@@ -448,6 +448,68 @@ def test_an_alarm_rises_latches_and_closes_its_relay() -> None:
     assert bench.ask("OPSTR?") == "000"
 
 
+# What people, the mains and a schedule of faults do
+
+
+@pytest.mark.parametrize(
+    ("kind", "enable", "kept", "range_query"),
+    [
+        (Model331, "CSET 1,A,1,1,2", "CSET? 1", "RANGE?"), (Model336, "OUTMODE 1,1,1,1", "OUTMODE? 1", "RANGE? 1"),
+        (Model340, "CSET 1,A,1,1,1", "CSET? 1", "RANGE?"), (Model372, "OUTMODE 0,5,A,1,0,0,0", "OUTMODE? 0", "RANGE? 0"),
+    ],
+)  # fmt: skip
+def test_after_a_power_failure_settings_are_kept_and_the_heater_is_off_unless_enabled(
+    kind: Any, enable: str, kept: str, range_query: str
+) -> None:
+    bench = Bench(kind)
+    output = "0" if kind is Model372 else "1"
+    on = range_query.replace("?", "").replace(" 0", " 0,2").replace(" 1", " 1,2").replace("RANGE", "RANGE", 1)
+    on = on if "," in on else "RANGE 2"
+    bench.put(f"SETP {output},10", on, "MODE 2")
+    bench.clock.sleep(1.0)
+    before = bench.ask(kept)
+    bench.panel.power_cycle()
+    mode = "1" if kind is Model340 else "0"
+    assert bench.ask("*ESR?;" + range_query + ";MODE?;" + kept) == f"128;0;{mode};{before}"
+    assert float(bench.ask(f"SETP? {output}")) == 10.0
+    bench.put(enable, on)
+    bench.panel.power_cycle()
+    assert bench.ask(range_query) == "2"
+
+
+def test_a_power_failure_ends_a_ramp_where_it_was() -> None:
+    bench = Bench(Model336)
+    bench.put("SETP 1,10", "RAMP 1,1,6", "SETP 1,16")
+    bench.clock.sleep(30.0)
+    bench.panel.power_cycle()
+    bench.clock.sleep(30.0)
+    assert float(bench.ask("SETP? 1")) == pytest.approx(13.0, abs=0.1)
+    assert bench.ask("RAMPST? 1") == "0"
+
+
+def test_a_person_turns_the_knobs_and_a_lock_keeps_all_but_off_from_them() -> None:
+    bench = Bench(Model336)
+    bench.panel.turn("setpoint", "42")
+    bench.panel.turn("range", "2")
+    bench.clock.sleep(1.0)
+    assert bench.ask("SETP? 1;RANGE? 1") == "+042.0000;2"
+    with pytest.raises(ConfigError, match="takes no range"):
+        bench.panel.turn("range", "7")
+    bench.panel.turn("lock", "123")
+    assert bench.ask("LOCK?") == "1,123"
+    bench.panel.turn("setpoint", "10")
+    bench.clock.sleep(1.0)
+    assert bench.ask("SETP? 1") == "+042.0000"
+    bench.panel.turn("off", "")
+    assert bench.ask("RANGE? 1") == "0"
+    bench.panel.turn("lock", "5")
+    assert bench.ask("LOCK?") == "1,123"
+    bench.panel.turn("lock", "123")
+    bench.panel.turn("setpoint", "10")
+    bench.clock.sleep(1.0)
+    assert bench.ask("LOCK?;SETP? 1") == "0,123;+010.0000"
+
+
 def test_an_option_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError):
         Bench(Model336, sensors={"A": "CX-9999"})
