@@ -10,6 +10,8 @@ from ..core.errors import ConfigError
 from ..core.quantities import parse
 from .toml_file import place, read_toml, validate
 
+_BENCH = ".station.toml"
+
 
 def _quantity(unit: str, value: Any) -> float:
     if not isinstance(value, str):
@@ -32,12 +34,16 @@ class InstrumentEntry(_Strict):
     """One instrument: the dotted path of its driver, its VISA resource, the driver's options.
 
     `wiring` names the contacts a meter is connected to (`xx`, `xy`): a note for people, and what the twin measures.
+    `panel` is the front panel of its twin where that is not the driver's own, with options of its own. An instrument
+    with a panel and no driver can only be simulated.
     """
 
-    driver: str = Field(pattern=r"^[\w.]+:\w+$")
+    driver: str = Field(default="", pattern=r"^([\w.]+:\w+)?$")
     resource: str
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     wiring: str = ""
+    panel: str = Field(default="", pattern=r"^([\w.]+:\w+)?$")
+    panel_options: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class Segment(_Strict):
@@ -69,6 +75,7 @@ class SimulationEntry(_Strict):
     trapped_field: Annotated[float, _unit("T")] = 0.0
     trapped_scale: Annotated[float, _unit("T")] = 0.3
     field_offset: Annotated[float, _unit("T")] = 0.0
+    cooling: Literal["cryocooler", "helium"] = "cryocooler"
 
 
 class StationFile(_Strict):
@@ -108,13 +115,32 @@ def reference_station() -> Path:
     return Path(__file__).with_name("reference.station.toml")
 
 
-def read_station(path: Path) -> StationFile:
-    """Read and check a station file.
+def bench(name: str) -> Path:
+    """The station file of a bench of simulated instruments that ships with remanence.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    benches = {path.name.removesuffix(_BENCH): path for path in Path(__file__).with_name("benches").glob(f"*{_BENCH}")}
+    benches["paper"] = reference_station()
+    if name not in benches:
+        raise ConfigError(f"there is no bench {name!r}", do=f"benches are {', '.join(sorted(benches))}")
+    return benches[name]
+
+
+def read_station(path: Path, *, drivers: bool = True) -> StationFile:
+    """Read and check a station file; without `drivers`, instruments may name their front panel only.
 
     Raises:
         ConfigError: what is wrong, with file and line; nothing was sent to any instrument.
     """
     station = validate(StationFile, read_toml(path), path)
+    for name, entry in station.instruments.items():
+        if not entry.driver and (drivers or not entry.panel):
+            raise ConfigError(
+                f"the instrument {name!r} has no driver{', it can only be simulated' if entry.panel else ''}",
+                where=place(path, ["instruments", name]),
+            )
     for role, name in station.roles.items():
         if name not in station.instruments:
             raise ConfigError(

@@ -48,8 +48,15 @@ def place(path: Path, keys: list[str]) -> str:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return str(path)
-    line = 0
+    line, before = 0, ""
     for key in keys:
+        if key.isdigit():
+            # The n-th of several tables of one name.
+            header = re.compile(rf"\s*\[\[\s*{re.escape(before)}\s*\]\]")
+            tables = [n for n, text in enumerate(lines) if header.match(text)]
+            line = tables[int(key)] if int(key) < len(tables) else line
+            continue
+        before = key
         pattern = re.compile(rf"(^|[\s\[.{{,]){re.escape(key)}\s*(=|\]|\.)")
         found = next((n for n in range(line, len(lines)) if pattern.search(lines[n].split("#")[0])), None)
         line = line if found is None else found

@@ -1,7 +1,7 @@
 """The simulated twin of a station: the same file, the same drivers, simulated wires.
 
 The front panel of `remanence.instruments.srs:SR830` is `remanence.simulators.srs:SR830`; a driver of your own names
-its panel in a class attribute `twin = "package.module:Class"`.
+its panel in a class attribute `twin = "package.module:Class"`, and an instrument of the file may name one itself.
 """
 
 from importlib import import_module
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.clock import Clock
 from ..core.errors import ConfigError
+from ..simulators.coolant import CryocoolerSettings, HeliumSettings
 from ..simulators.cryostat import CryostatSettings
 from ..simulators.front_panel import FrontPanel
 from ..simulators.magnet import MagnetSettings
@@ -34,13 +35,24 @@ def load_class(dotted: str) -> Any:
 
 def build_world(station: StationFile, clock: Clock, seed: int, sample: SampleSettings | None = None) -> World:
     """The physics behind a station: its magnet by its guard's numbers, its sample by `[simulation]`."""
-    simulation = station.simulation
     name = station.roles.get("field", "")
-    guard = station.guard.get(name)
-    if guard is None:
+    if name not in station.guard:
         raise ConfigError(f"the magnet {name!r} has no [guard.{name}], so nothing is known of it")
-    constant = field_constant(station, name)
-    magnet = MagnetSettings(
+    # Each further magnet is a coil of its own, by the axis that its front panel drives.
+    more_coils = {
+        str(station.instruments[other].panel_options.get("axis", other)): _magnet(station, other)
+        for other in station.guard
+        if other != name
+    }
+    cryostat = CryostatSettings(start_K=station.simulation.start_temperature)
+    chosen = sample or load_sample(station.simulation.sample)
+    return World(WorldSettings(_magnet(station, name), cryostat, chosen, more_coils=more_coils), clock, seed)
+
+
+def _magnet(station: StationFile, name: str) -> MagnetSettings:
+    """A magnet by its guard's numbers; what no guard knows is the same for all of them."""
+    guard, simulation, constant = station.guard[name], station.simulation, field_constant(station, name)
+    return MagnetSettings(
         tesla_per_ampere=constant,
         inductance_H=guard.inductance,
         switch_resistance_ohm=simulation.switch_resistance,
@@ -50,15 +62,17 @@ def build_world(station: StationFile, clock: Clock, seed: int, sample: SampleSet
         trapped_field_T=simulation.trapped_field,
         trapped_scale_T=simulation.trapped_scale,
         offset_T=simulation.field_offset,
+        coolant=HeliumSettings() if simulation.cooling == "helium" else CryocoolerSettings(),
     )
-    cryostat = CryostatSettings(start_K=simulation.start_temperature)
-    return World(WorldSettings(magnet, cryostat, sample or load_sample(simulation.sample)), clock, seed)
 
 
 def build_panels(station: StationFile, world: World) -> dict[str, FrontPanel]:
     """A front panel for each instrument, by the VISA resource at which the station expects it."""
     panels: dict[str, FrontPanel] = {}
     for name, entry in station.instruments.items():
-        twin = getattr(load_class(entry.driver), "twin", entry.driver.replace(_DRIVERS, _PANELS, 1))
-        panels[entry.resource] = load_class(twin)(world, name, entry.wiring)
+        twin = entry.panel or getattr(load_class(entry.driver), "twin", entry.driver.replace(_DRIVERS, _PANELS, 1))
+        try:
+            panels[entry.resource] = load_class(twin)(world, name, entry.wiring, **entry.panel_options)
+        except TypeError as error:
+            raise ConfigError(f"{twin} does not take the panel_options of {name!r}: {error}") from error
     return panels

@@ -97,6 +97,8 @@ KINDS: dict[str, Kind] = {
 
 # A refusal may be in the instrument's own words, and a reply without any terminator is one too.
 _MAY_LACK_TEXT = {"refused", "unended"}
+_SIGNED = {"field_jump", "flux_jump"}
+_LARGEST = {"endless": float(1 << 26), "noise": 1.0, "bad_contact": 4.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,9 @@ class Fault:
             raise ConfigError(f"the fault {self.kind!r} needs a text: {kind.text}")
         if not (self.at_s >= 0 and self.for_s > 0 and 0 < self.probability <= 1):
             raise ConfigError(f"the fault {self.kind!r} needs at ≥ 0, for > 0 and 0 < probability ≤ 1")
+        least = -math.inf if self.kind in _SIGNED else 0.0
+        if self.amount is not None and not least <= self.amount <= _LARGEST.get(self.kind, 1e9):
+            raise ConfigError(f"the fault {self.kind!r} cannot be of {self.amount:g} {kind.unit}".rstrip())
         if self.count is not None and self.count < 1:
             raise ConfigError(f"the fault {self.kind!r} needs a count of 1 or more")
 
