@@ -98,7 +98,7 @@ KINDS: dict[str, Kind] = {
 # A refusal may be in the instrument's own words, and a reply without any terminator is one too.
 _MAY_LACK_TEXT = {"refused", "unended"}
 _SIGNED = {"field_jump", "flux_jump"}
-_LARGEST = {"endless": float(1 << 26), "noise": 1.0, "bad_contact": 4.0}
+_LARGEST = {"endless": float(1 << 26), "noise": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
