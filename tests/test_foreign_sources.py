@@ -9,10 +9,13 @@ from pymeasure.adapters import VISAAdapter
 from pymeasure.instruments.keithley import Keithley2182, Keithley6221
 from pymeasure.instruments.keithley import Keithley2400 as PymeasureKeithley2400
 from pymeasure.instruments.keithley import Keithley2450 as PymeasureKeithley2450
+from pymeasure.instruments.yokogawa import YokogawaGS200 as PymeasureGS200
 from qcodes.instrument_drivers.Keithley import Keithley2400 as QcodesKeithley2400
 from qcodes.instrument_drivers.Keithley import Keithley2450 as QcodesKeithley2450
+from qcodes.instrument_drivers.yokogawa import YokogawaGS200 as QcodesGS200
+from qcodes.instrument_drivers.yokogawa.Yokogawa_GS200 import ConditionRegister, ExtendedEventRegister
 from remanence.core.clock import VirtualClock
-from remanence.simulators import keithley
+from remanence.simulators import keithley, yokogawa
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.front_panel import FrontPanel
 from remanence.simulators.magnet import MagnetSettings
@@ -34,11 +37,13 @@ class Rig:
         sample = load_sample("park2020_deficient")
         settings = WorldSettings(MAGNET, CryostatSettings(start_K=5.0, cold_K=5.0), sample)
         self.world = World(settings, self.clock, 3)
+        self.panels: list[Any] = []
         self._servers: list[TcpServer] = []
         self._open: list[Any] = []
 
     def address(self, kind: Panel, wiring: str = "", **options: Any) -> str:
         panel = kind(self.world, kind.__name__, wiring, **options)
+        self.panels.append(panel)
         server = serve({"panel": panel}, self.clock)
         self._servers.append(server)
         host, port = server.addresses["panel"]
@@ -325,3 +330,101 @@ def test_pymeasures_2450_works_in_the_native_language_but_for_buffers_and_statis
     assert smu.means == pytest.approx(smu.resistance, rel=1)
     smu.shutdown()
     assert not smu.source_enabled
+
+
+# The GS200
+
+
+def test_qcodes_gs200_ramps_in_hardware_and_knows_its_limits(rig: Rig) -> None:
+    source = QcodesGS200("gs", rig.address(yokogawa.GS200, "1-2", monitor=True))
+    panel = rig.panels[-1]
+    try:
+        assert source.get_idn()["vendor"] == "YOKOGAWA"
+        assert (source.source_mode(), source.output(), source.voltage_range()) == ("VOLT", "off", 1.0)
+        source.voltage_range(10)
+        source.current_limit(0.05)
+        assert (source.range(), source.current_limit()) == (10.0, 0.05)
+        with pytest.raises(RuntimeError, match="enable output"):
+            source.ramp_voltage(1.0)
+        source.on()
+        source.ramp_mode("HARDWARE")
+        source.ramp_blocking(False)
+        source.ramp_rate(0.1)
+        source.voltage(1.0)
+        source.status_byte()  # an order without a reply is under way until something has been asked
+        rig.clock.sleep(5.0)
+        # Half-way the output is half-way, and the setting is still the old one.
+        assert source.voltage() == 0.0
+        assert panel._source.level == pytest.approx(0.5, abs=0.03)
+        assert not source.extended_event_register() & ExtendedEventRegister.EOP
+        rig.clock.sleep(5.2)
+        assert source.voltage() == 1.0
+        assert source.extended_event_register() & ExtendedEventRegister.EOP
+        source.measure.on()
+        source._update_measurement_module()
+        source.measure.on()
+        contacts = rig.world.contacts
+        loop = contacts.resistance(1, 2, 2, 1) + contacts.pad_ohm(1) + contacts.pad_ohm(2)
+        assert source.measure.measure() == pytest.approx(1.0 / loop, rel=2e-3)
+        source.ramp_mode("JUMP")
+        with pytest.raises(ValueError, match="not in range"):
+            source.voltage(11.0)
+        source.voltage(10.0)
+        source.current_limit(0.002)
+        assert source.condition_register() & ConditionRegister.LHI
+        source.voltage(0.0)
+        assert not source.condition_register() & ConditionRegister.LHI
+        assert source.system_errors() == '0,"No error"'
+        with pytest.raises(Exception, match="while source is on"):
+            source.source_mode("CURR")
+        source.off()
+        source.source_mode("CURR")
+        assert source.current_range() == 1e-3
+        source.current(5e-4)
+        assert source.current() == 5e-4
+    finally:
+        source.close()
+
+
+def test_qcodes_gs200_blocks_until_its_ramp_has_ended(rig: Rig) -> None:
+    source = QcodesGS200("gs", rig.address(yokogawa.GS200))
+    try:
+        source.on()
+        source.ramp_rate(5.0)
+        source.ramp_voltage(0.5)
+        assert source.voltage() == 0.5
+        source.ramp_voltage(-0.5)
+        assert source.voltage() == -0.5
+        assert source.system_errors() == '0,"No error"'
+    finally:
+        source.close()
+
+
+def test_pymeasures_gs200_ramps_and_gets_an_error_beyond_its_range(rig: Rig) -> None:
+    source = rig.pymeasure(PymeasureGS200, yokogawa.GS200, "1-3")
+    assert "YOKOGAWA" in source.id
+    source.source_mode, source.source_range, source.voltage_limit = "current", 10e-3, 10
+    # A mistake of the driver: its modes are not mapped, so it sends `current` and reads back `CURR`.
+    assert source.source_mode == "CURR"
+    assert (source.source_range, source.voltage_limit) == (10e-3, 10)
+    source.source_enabled = True
+    source.source_level = 1e-3
+    assert source.source_level == 1e-3
+    source.trigger_ramp_to_level(2e-3, 4.0)
+    assert source.source_level == 1e-3
+    rig.clock.sleep(2.0)
+    rig.world.advance()
+    assert rig.panels[-1]._source.level == pytest.approx(1.5e-3, rel=0.1)
+    rig.clock.sleep(2.5)
+    assert source.source_level == 2e-3
+    assert source.check_errors() == []
+    with pytest.raises(ValueError, match=r"1\.2"):
+        source.source_level = 0.0121
+    # The driver looks at the sign's one side only; the instrument at both.
+    source.source_level = -0.0121
+    assert source.check_errors() == [[-222, '"Parameter data out of range"']]
+    source.source_enabled = False
+    with pytest.raises(ValueError, match="must be enabled"):
+        source.trigger_ramp_to_level(0.0, 1.0)
+    source.write(":PROG:RUN")
+    assert source.check_errors()[0][0] == -221
