@@ -127,22 +127,50 @@ def run(
 @app.command()
 def simulate(
     station: Annotated[Path | None, typer.Argument(help="The station file; the reference rig if absent.")] = None,
+    bench: Annotated[
+        str | None,
+        typer.Option(help="A bench that ships with remanence: paper, oxford, ami, quantum-design or everything."),
+    ] = None,
     speed: Annotated[float, typer.Option(min=1e-3, help="Laboratory seconds per real second.")] = 1.0,
     port: Annotated[int, typer.Option(min=0, max=65000, help="First TCP port; 0 takes free ones.")] = 0,
+    own_ports: Annotated[
+        bool, typer.Option("--own-ports", help="Each instrument on the TCP port of its resource in the station file.")
+    ] = False,
     seed: Seed = None,
+    faults: Annotated[Path | None, typer.Option(help="A TOML file of faults that are to happen.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each instrument, then serve.")
+    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Tell which instruments can be simulated, and end.")] = False,
 ) -> None:
     """Serve the station's simulated instruments on TCP sockets, for any program that speaks VISA.
 
     Examples:
       remanence simulate
 
-      remanence simulate station.toml --speed 60
+      remanence simulate station.toml --speed 60 --faults bad_night.toml
 
-      remanence simulate --port 5025
+      remanence simulate --bench everything --port 5025 --json
     """
-    from .simulate import serve_station
+    from .simulate import list_panels, serve_station
 
-    _exit(serve_station(station, speed=speed, port=port, seed=seed))
+    if list_:
+        _exit(list_panels(json=json))
+        return
+    if station is not None and bench is not None:
+        raise typer.BadParameter("give a station file or --bench, not both")
+    _exit(
+        serve_station(
+            station,
+            bench_name=bench,
+            speed=speed,
+            port=port,
+            own_ports=own_ports,
+            seed=seed,
+            faults=faults,
+            json=json,
+        )
+    )
 
 
 @app.command()

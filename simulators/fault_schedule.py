@@ -32,7 +32,7 @@ _REMEMBERED = 1000
 class FaultSchedule:
     """Faults for the instruments of one laboratory. Making it puts it between them and their clients.
 
-    `history` tells what befell whom and when (laboratory seconds), the last thousand times.
+    `history` tells what befell whom and when (seconds after the schedule began), the last thousand times.
     """
 
     def __init__(self, world: World, panels: Iterable[FrontPanel], faults: Iterable[Fault] = (), seed: int = 0) -> None:
@@ -102,7 +102,7 @@ class FaultSchedule:
 
     def note(self, fault: Fault, at_s: float) -> None:
         """Remember that a fault befell somebody."""
-        self.history.append((at_s, fault))
+        self.history.append((at_s - self._start_s, fault))
 
     def start_of(self, fault: Fault) -> float:
         """When a fault begins, on the laboratory's clock."""

@@ -85,7 +85,8 @@ class TcpServer:
         self.addresses: dict[str, tuple[str, int]] = {}
         self._clock = clock
         self._panels = tuple(panels.values())
-        self._turn = _Turn()
+        # Whoever else moves this clock takes turns with the instruments.
+        self.turn = _Turn()
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ, None)
@@ -189,7 +190,7 @@ class TcpServer:
     def take(self, conversation: Conversation, data: bytes) -> None:
         """Let the instrument do what arrived, and be busy for as long as it takes."""
         clock = self._clock
-        with self._turn:
+        with self.turn:
             conversation.take(data, clock.now())
             left_s = conversation.busy_s - clock.now()
             if left_s <= _TURN_s:
@@ -200,7 +201,7 @@ class TcpServer:
     def wait(self, until_s: float) -> bool:
         """Let the laboratory's time pass, giving the others their turns; False if the server is being closed."""
         while not self._closed:
-            with self._turn:
+            with self.turn:
                 left_s = until_s - self._clock.now()
                 if left_s <= 0:
                     return True
