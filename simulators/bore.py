@@ -7,6 +7,9 @@ model as a play operator), so a way that swings and dies out leaves less of it. 
 
 import math
 
+# What fades away for ever ends here.
+_NOTHING_A = 1e-12
+
 
 class Bore:
     """Currents in ampere of the coil, fields in tesla.
@@ -56,6 +59,8 @@ class Bore:
             elif fading_A:
                 end_A += fading_A * step_s / eddy_s * fade
             self.tail_A = end_A + (self.tail_A - begin_A) * fade
+            if abs(self.tail_A - stop_A) < _NOTHING_A:
+                self.tail_A = stop_A
         field_T = self.tail_A * self._tesla_per_ampere
         if self._play_T > 0.0:
             self._centre_T = min(max(self._centre_T, field_T - self._play_T), field_T + self._play_T)

@@ -18,6 +18,8 @@ from .persistent_switch import PersistentSwitch
 _s_per_h = 3600.0
 # A coil with less than this carries nothing that could quench.
 _EMPTY_A = 0.1
+# What fades away for ever ends here: far below anything that shows, far above where arithmetic fails.
+_NOTHING_A = 1e-12
 # A field this near its end is there.
 _SETTLED_T = 1e-5
 
@@ -248,6 +250,7 @@ class Magnet:
             if self.lag_s > 0.0:
                 # First-order lag driven by a straight line: the solution is the delayed line plus a decaying start.
                 behind = self._coil_A - (lead_start - slope * self.lag_s)
+                behind = behind if abs(behind) > _NOTHING_A else 0.0
                 self._coil_A = lead_end - slope * self.lag_s + behind * math.exp(-step_s / self.lag_s)
                 self.bore.follow(step_s, self._coil_A, lead_start - slope * self.lag_s, slope, behind, self.lag_s)
             else:
@@ -258,6 +261,8 @@ class Magnet:
         """A quenched coil: its energy goes into the coolant, until it is cold again and the lock-out is over."""
         before_A, energy = self._coil_A, self.energy_J()
         self._coil_A *= math.exp(-step_s / self.settings.quench_time_s)
+        if abs(self._coil_A) < _NOTHING_A:
+            self._coil_A = 0.0
         self.bore.follow(step_s, self._coil_A, 0.0, 0.0, before_A, self.settings.quench_time_s)
         self.coolant.absorb(energy - self.energy_J())
         if self.recovered(self._now_s):
