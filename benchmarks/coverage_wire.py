@@ -55,7 +55,7 @@ def one(seed: int, max_field_T: float, vary: bool, ahe: bool) -> dict[str, tuple
         with Station.open(path, simulate=True, seed=seed, sample=sample) as station:
             fit = LiveFit(period_s=None)
             result = Runner(station, Path(folder), live_fit=fit).run(HallLoop(max_field_T=max_field_T))
-            truth = simulated_truth(station)
+            truth = simulated_truth(station, HallLoop(max_field_T=max_field_T))
     estimate = result.estimate
     if estimate is None or estimate.status is not EstimateStatus.RESOLVED:
         return None

@@ -48,7 +48,7 @@ def run_demo(
     ) as station:
         return measure(
             station, procedure, title=title, root=root, sample=sample.name, seed=seed, json=json,
-            truth=simulated_truth(station),
+            truth=simulated_truth(station, procedure),
         )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _in_a_window(
         with Station.open(
             reference_station(), simulate=True, clock=laboratory_clock(speed), seed=seed, sample=sample
         ) as station:
-            truth.update(simulated_truth(station))
+            truth.update(simulated_truth(station, procedure))
             runner = Runner(station, root, listeners=[listener], live_fit=fit, random_bytes=random_bytes(seed))
             know(runner)
             result = runner.run(procedure, sample=sample.name)

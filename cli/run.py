@@ -8,6 +8,7 @@ from ..engine.recipe import check_limits, read_recipe
 from ..engine.station import Station
 from ..engine.station_file import read_station, reference_station
 from ..engine.toml_file import place
+from ..procedures.hall_loop import HallLoop
 from .session import laboratory_clock, measure, simulated_truth
 
 
@@ -36,9 +37,10 @@ def run_recipe(
     with Station.open(station_path, simulate=simulate, clock=clock, seed=seed) as opened:
         sample = recipe.sample or (opened.world.settings.sample.name if opened.world else "")
         title = f"{type(recipe.procedure).__name__} {sample}".strip()
+        truth = simulated_truth(opened, recipe.procedure) if isinstance(recipe.procedure, HallLoop) else {}
         return measure(
             opened, recipe.procedure, title=title, root=root, sample=sample,
-            note=note or recipe.note, recipe=recipe.resolved, seed=seed, json=json, truth=simulated_truth(opened),
+            note=note or recipe.note, recipe=recipe.resolved, seed=seed, json=json, truth=truth,
         )  # fmt: skip
 
 

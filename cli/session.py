@@ -17,6 +17,7 @@ from ..engine.report import keep_analysis
 from ..engine.runner import Runner, RunResult
 from ..engine.station import Station
 from ..procedures.base import Procedure
+from ..procedures.hall_loop import HallLoop
 from .report import as_json, exit_code, print_estimate
 from .stop import stop_signals
 from .view import TerminalView, duration
@@ -91,18 +92,17 @@ def report(result: RunResult, fit: LiveFit, *, title: str, took: str, json: bool
     return exit_code(footer, estimate, result.error)
 
 
-def simulated_truth(station: Station) -> dict[str, float]:
+def simulated_truth(station: Station, procedure: HallLoop) -> dict[str, float]:
     """What the estimate of a simulated Hall loop should come to, in applied field; empty on a rig."""
     world = station.world
-    if world is None:
+    if world is None or not world.settings.sample.ahe_amplitude_ohm:
         return {}
-    sample, magnet = world.settings.sample, world.settings.magnet
-    if not sample.ahe_amplitude_ohm:
-        return {}
+    offset_T = world.settings.magnet.offset_T
+    coercive_T = world.sample.coercive_field(procedure.temperature_K, procedure.rate_T_per_s)
     # A constant offset of the field shifts both crossings alike and cannot be told from a shifted loop.
     return {
-        "coercive_up_T": sample.coercive_T - magnet.offset_T,
-        "coercive_down_T": -sample.coercive_T - magnet.offset_T,
-        "coercive_field_T": sample.coercive_T,
-        "loop_centre_T": -magnet.offset_T,
+        "coercive_up_T": coercive_T - offset_T,
+        "coercive_down_T": -coercive_T - offset_T,
+        "coercive_field_T": coercive_T,
+        "loop_centre_T": -offset_T,
     }

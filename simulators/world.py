@@ -24,6 +24,8 @@ from .tap import Tap
 # Steps are short beside the switching of the sample, so that its path between two of them is straight.
 _LONGEST_STEP_T = 2e-3
 _STEPS_PER_WIDTH = 9.0
+# A sample's relaxation is not looked at more often than this.
+_SHORTEST_CREEP_s = 0.2
 # The voltages' random walk is taken in steps of at least this: in less it goes nowhere.
 _DRIFT_STEP_s = 0.2
 _QUANTITIES = ("xx", "xy")
@@ -81,8 +83,9 @@ class World:
         self._drift_owed_s = 0.0
         self._drift_V: dict[str, float] = dict.fromkeys(_QUANTITIES, 0.0)
         self._drift_noise: dict[str, NormalStream] = {name: NormalStream(seed, f"drift {name}") for name in _QUANTITIES}
-        # The field and temperature that `_resistances` are of.
+        # The field and temperature that `_resistances` are of, and how long ago the sample was asked for them.
         self._seen = self.magnet.field(), self.cryostat.sample_K
+        self._unasked_s = 0.0
         self._resistances = self.sample.resistances(*self._seen)
         self._timers: list[Timer] = []
         # The four corner contacts of direct-current work, and the wires on them.
@@ -149,9 +152,13 @@ class World:
     def _longest_step(self) -> float:
         """Not past a corner of a ramp or a tap's own time, and not over much field."""
         now = self._now_s
-        limit = self.cryostat.longest_step_s()
+        limit = math.inf
         for magnet in self._coils:
             limit = min(limit, magnet.longest_step_s(self._field_step_T))
+        limit = min(limit, self.cryostat.longest_step_s())
+        if limit == math.inf:
+            # Nothing moves but the sample, which creeps towards equilibrium ever more slowly.
+            limit = max(self.sample.patience_s, _SHORTEST_CREEP_s)
         for tap in self._taps:
             limit = min(limit, tap.due_s - now)
         for timer in self._timers:
@@ -168,9 +175,11 @@ class World:
         cryostat = self.cryostat
         cryostat.advance(step_s)
         seen = self.magnet.field(), cryostat.sample_K
-        if seen != self._seen:
+        self._unasked_s += step_s
+        if seen != self._seen or self._unasked_s > max(self.sample.patience_s, _SHORTEST_CREEP_s):
             self._seen = seen
-            self._resistances = self.sample.resistances(*seen)
+            self._resistances = self.sample.resistances(*seen, self._unasked_s)
+            self._unasked_s = 0.0
         self._drift_owed_s += step_s
         if self._drift_owed_s > _DRIFT_STEP_s and self._drift_density:
             walk = self._drift_density * math.sqrt(self._drift_owed_s)

@@ -57,7 +57,7 @@ class Hears(Listener):
 def test_the_measured_crossings_are_the_samples_within_three_standard_errors(finished: Any):
     result, station, _ = finished
     assert result.estimate.status is EstimateStatus.RESOLVED
-    for key, truth in simulated_truth(station).items():
+    for key, truth in simulated_truth(station, HallLoop()).items():
         measured = result.estimate.values[key]
         assert abs(measured.value - truth) < 3 * measured.u, key
     assert result.estimate.values["coercive_field_T"].u < 0.5e-3
