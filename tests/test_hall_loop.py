@@ -157,7 +157,7 @@ def test_it_runs_under_pymeasures_own_worker(tmp_path: Path):
         results = Results(procedure, str(tmp_path / "worker.csv"))
         worker = Worker(results)
         worker.start()
-        worker.join(timeout=60)
+        worker.join(timeout=250)
         assert procedure.status == Procedure.FINISHED
         assert len(results.data) > 100
         field = station.guards["magnet"]
@@ -179,7 +179,7 @@ def test_a_stop_under_pymeasures_worker_leaves_the_magnet_on_hold(tmp_path: Path
 
         worker.handle_record = stop_at_some_row  # pyright: ignore[reportAttributeAccessIssue]
         worker.start()
-        worker.join(timeout=60)
+        worker.join(timeout=250)
         assert procedure.status == Procedure.ABORTED
         assert "holds at +0.1" in station.guards["magnet"].describe()
 
