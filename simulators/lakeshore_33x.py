@@ -156,7 +156,7 @@ class Model336(_Family33x):
     model: ClassVar[str] = "MODEL336"
     firmware: ClassVar[str] = "2.9"
     identity: ClassVar[str] = "LSCI,MODEL336,336A123/#######,2.9"
-    # It takes two sockets at a time and lets a third wait.
+    # Reported of it: two sockets at a time. That a third is reset is a guess.
     clients: ClassVar[int | None] = 2
     inputs_table: ClassVar[tuple[str, ...]] = _ABCD
     set_point_lag_s: ClassVar[float] = 0.5
