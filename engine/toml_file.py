@@ -88,4 +88,4 @@ def _fields(model: Any, keys: list[str]) -> list[str]:
         arguments = [a for a in getattr(model, "__args__", ()) if hasattr(a, "model_fields")]
         if arguments:
             model = arguments[-1]
-    return list(getattr(model, "model_fields", {}))
+    return [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]

@@ -38,15 +38,18 @@ def build_world(station: StationFile, clock: Clock, seed: int, sample: SampleSet
     name = station.roles.get("field", "")
     if name not in station.guard:
         raise ConfigError(f"the magnet {name!r} has no [guard.{name}], so nothing is known of it")
-    # Each further magnet is a coil of its own, by the axis that its front panel drives.
+    # Each further magnet has coils of its own, by the axes that its front panel drives.
     more_coils = {
-        str(station.instruments[other].panel_options.get("axis", other)): _magnet(station, other)
-        for other in station.guard
-        if other != name
+        axis: _magnet(station, other) for other in station.guard if other != name for axis in _axes(station, other)
     }
     cryostat = CryostatSettings(start_K=station.simulation.start_temperature)
     chosen = sample or load_sample(station.simulation.sample)
     return World(WorldSettings(_magnet(station, name), cryostat, chosen, more_coils=more_coils), clock, seed)
+
+
+def _axes(station: StationFile, name: str) -> list[str]:
+    options = station.instruments[name].panel_options
+    return list(options.get("axes", [options.get("axis", name)]))
 
 
 def _magnet(station: StationFile, name: str) -> MagnetSettings:

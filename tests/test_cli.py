@@ -7,14 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pyvisa
-from pymeasure.adapters import VISAAdapter
-from pymeasure.instruments.keithley import Keithley6221
-from pymeasure.instruments.srs import SR830
 from remanence.cli.stop import StopSignals
 from remanence.core.clock import VirtualClock
 from remanence.core.records import Outcome
@@ -289,50 +284,3 @@ def test_a_missing_file_or_station_is_one_sentence(tmp_path: Path, arguments: li
     assert done.returncode in (3, 4)
     assert done.stderr.startswith("error[")
     assert "Traceback" not in done.stderr
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[dict[str, str]]:
-    child = start("simulate", "--speed", "50", cwd=tmp_path)
-    assert child.stdout is not None
-    resources: dict[str, str] = {}
-    for line in child.stdout:
-        match = re.match(r"(\w+)\s.*(TCPIP0::\S+::SOCKET)", line)
-        if match:
-            resources[match[1]] = match[2]
-        if "Ctrl-C" in line:
-            break
-    yield resources
-    child.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
-    child.communicate(timeout=30)
-    assert child.returncode == 0
-
-
-@posix
-def test_simulate_serves_instruments_that_foreign_drivers_take_for_real(served: dict[str, str]):
-    assert set(served) == {"magnet", "cryostat", "source", "lockin_xx", "lockin_xy"}
-    ends = {"visa_library": "@py", "read_termination": "\n", "write_termination": "\n"}
-    source = Keithley6221(VISAAdapter(served["source"], **ends))
-    lockin = SR830(VISAAdapter(served["lockin_xx"], **ends))
-    assert "6221" in source.id
-    assert "SR830" in lockin.id
-    source.waveform_function = "sine"
-    source.waveform_amplitude = 1.41421356e-6
-    source.waveform_frequency = 17.77
-    source.waveform_use_phasemarker = True
-    source.waveform_phasemarker_line = 3
-    source.waveform_arm()
-    source.waveform_start()
-    lockin.write("FMOD 0")
-    lockin.sensitivity = 1e-3
-    lockin.time_constant = 0.03
-    assert lockin.sensitivity == 1e-3
-    time.sleep(0.5)  # noqa: TID251  25 s of laboratory time
-    assert lockin.x == pytest.approx(700e-6, rel=0.02)  # 1 µA through the sample's 700 Ω
-    manager = pyvisa.ResourceManager("@py")
-    plain = manager.open_resource(served["cryostat"], read_termination="\r\n", write_termination="\r\n")
-    assert plain.query("*IDN?").startswith("LSCI,MODEL350")  # pyright: ignore[reportAttributeAccessIssue]
-    plain.close()
-    source.adapter.close()
-    lockin.adapter.close()
-    manager.close()
