@@ -1,7 +1,7 @@
 """Front panel of Oxford Instruments' Mercury iPS: up to three magnet supplies, each a group of units, on port 7020.
 
 Wire facts beside those of `mercury`: QCoDeS' driver, Lab::Measurement and its recorded traffic, and the notes of ISIS
-(status bits, alarms). Firmware 2.6 renames the kind PSU to SPSU.
+(status bits, alarms). A real unit says IPS where the manual has iPS. Firmware 2.6 renames the kind PSU to SPSU.
 """
 
 import math
@@ -39,8 +39,8 @@ class MercuryIPS(MercuryPanel):
     cold head's two (DB8.T1, DB7.T1) or the helium level (DB5.L1). It wakes up clamped.
     """
 
-    model: ClassVar[str] = "MERCURY iPS"
-    firmware: ClassVar[str] = "2.5.04"
+    model: ClassVar[str] = "MERCURY IPS"
+    firmware: ClassVar[str] = "2.5.09.000"
     knobs: ClassVar[tuple[str, ...]] = tuple(
         f"{axis} {what}" for axis in "xyz" for what in ("setpoint", "rate", "action", "heater")
     )

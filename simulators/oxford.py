@@ -1,9 +1,9 @@
 """The letter language of Oxford Instruments' older panels: IPS120-10, PS120-10 and ITC503.
 
-Wire facts: pymeasure, QCoDeS contrib, Lab::Measurement, KAME and the `legacy commands` of the Mercury manuals. CR ends
-commands and replies, `Q2` and `Q6` add a LF to the latter. A command is a letter and a number; its reply is the letter,
-or `?` and the command when it is refused. `$` before a command suppresses its reply, `@n` addresses unit n of an
-ISOBUS. Only `C Q U V W X` and readings work in local.
+Wire facts: the ITC503 manual's command list, the `legacy commands` of the Mercury manuals, pymeasure, QCoDeS contrib,
+Lab::Measurement and KAME. CR ends commands and replies, `Q2` and `Q6` add a LF to the latter. A command is a letter and
+a number; its reply is the letter, or `?` and the command when it is refused. `$` before a command suppresses its reply,
+`@n` addresses unit n of an ISOBUS. Only `C Q U V W X` and readings work in local, and `!` after a `U`.
 """
 
 from collections.abc import Callable
@@ -25,19 +25,20 @@ class OxfordPanel(FrontPanel):
     reply_end: ClassVar[bytes] = b"\r"
     latency_s: ClassVar[float] = 0.03
     version: ClassVar[str] = ""
+    formats: ClassVar[tuple[int, ...]] = (0, 2, 4, 6)
 
     def __init__(self, world: World, name: str, wiring: str = "", *, isobus: int = 1) -> None:
         super().__init__(world, name, wiring)
         self._isobus = isobus
         self._control = _LOCAL_LOCKED
-        self._format = 0
+        self._format = self._key = 0
         # Each takes what follows its letter. A query gives what follows it in the reply; an order says if it is done.
         self._queries: dict[str, Callable[[str], str | None]] = {
             "R": self._read, "X": lambda rest: None if rest else self._status(),
         }  # fmt: skip
         self._orders: dict[str, Callable[[float], bool]] = {}
         self._always: dict[str, Callable[[float], bool]] = {
-            "C": self._set_control, "Q": self._set_format, "U": lambda _: True, "W": lambda _: True,
+            "C": self._set_control, "Q": self._set_format, "U": self._set_key, "W": lambda value: value >= 0,
             "!": self._set_address,
         }  # fmt: skip
 
@@ -106,13 +107,19 @@ class OxfordPanel(FrontPanel):
         return True
 
     def _set_format(self, value: float) -> bool:
-        if value not in (0, 2, 4, 6):
+        if value not in self.formats:
             return False
         self._format = int(value)
         return True
 
+    def _set_key(self, value: float) -> bool:
+        if value not in (0, 1, 9999):
+            return False
+        self._key = int(value)
+        return True
+
     def _set_address(self, value: float) -> bool:
-        if value not in range(1, 10):
+        if value not in range(10) or not self._key:
             return False
         self._isobus = int(value)
         return True
@@ -135,7 +142,7 @@ class OxfordPanel(FrontPanel):
         return f"?{text}" if text and mine and not quiet else None
 
     def _wake(self) -> None:
-        self._control, self._format = _LOCAL_LOCKED, 0
+        self._control, self._format, self._key = _LOCAL_LOCKED, 0, 0
 
     def _turn_control(self, value: str) -> None:
         """The LOC/REM button: does nothing while it is locked."""

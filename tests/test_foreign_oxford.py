@@ -250,14 +250,14 @@ def axes(rig_of: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch) -> Callabl
     return make
 
 
-@pytest.mark.parametrize(("firmware", "noun"), [("2.5.04", "PSU"), ("2.6.08", "SPSU")])
+@pytest.mark.parametrize(("firmware", "noun"), [("2.5.09.000", "PSU"), ("2.6.08", "SPSU")])
 def test_qcodes_mercury_identifies_the_firmware_and_ramps_one_axis(
     axes: Callable[..., Axes], firmware: str, noun: str
 ) -> None:
     mercury = axes(firmware)
     driver = mercury.driver
     assert driver.get_idn() == {
-        "vendor": "OXFORD INSTRUMENTS", "model": "MERCURY iPS", "serial": "123450001", "firmware": firmware,
+        "vendor": "OXFORD INSTRUMENTS", "model": "MERCURY IPS", "serial": "123450001", "firmware": firmware,
     }  # fmt: skip
     assert driver.GRPZ.psu_string == noun
     assert driver.GRPZ.field_ramp_rate() == pytest.approx(0.005, rel=1e-3)

@@ -14,8 +14,11 @@ from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.front_panel import Conversation, FrontPanel
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.mercury_ips import MercuryIPS
+from remanence.simulators.mercury_itc import MercuryITC
 from remanence.simulators.oxford_ips120 import IPS120, PS120
+from remanence.simulators.oxford_itc503 import ITC503
 from remanence.simulators.sample import load_sample
+from remanence.simulators.sensors import Fault
 from remanence.simulators.world import World, WorldSettings
 
 MAGNET = MagnetSettings(
@@ -91,7 +94,7 @@ def test_ips_takes_a_carriage_return_as_the_end_and_drops_a_line_feed(ips: Bench
 def test_ips_prefixes_silence_it_and_address_it(ips: Bench) -> None:
     assert ips.all("$A0", "$R7", "$nonsense", "@1R7", "@1$J0.5", "@2A0", "@3V") == ["", "", "", "R+0.00000", "", "", ""]
     assert ips.say("R8") == "R+0.50000"
-    assert ips.all("!4", "@1V", "@4R8") == ["!", "", "R+0.50000"]
+    assert ips.all("!4", "U1", "!4", "@1V", "@4R8") == ["?!4", "U", "!", "", "R+0.50000"]
 
 
 @pytest.mark.parametrize("line", ["R3", "R25", "R", "Rx", "A3", "A1.5", "J200", "I112", "I-112", "Jnan", "T-1", "H3", "C9", "Q1", "z", "j1",
@@ -306,7 +309,7 @@ def mercury() -> Bench:
 
 def test_mercury_has_one_line_feed_at_both_ends_and_says_who_it_is(mercury: Bench) -> None:
     conversation = Conversation(mercury.panel)
-    assert conversation.feed(b"*IDN?\r\n") == b"IDN:OXFORD INSTRUMENTS:MERCURY iPS:123450001:2.5.04\n"
+    assert conversation.feed(b"*IDN?\r\n") == b"IDN:OXFORD INSTRUMENTS:MERCURY IPS:123450001:2.5.09.000\n"
     assert conversation.feed(b"READ:SYS:TI") == b""
     assert conversation.feed(b"ME\n") == b"STAT:SYS:TIME:00:00:00\n"
 
@@ -446,13 +449,220 @@ def test_mercury_ips_front_panel_and_power_switch(mercury: Bench) -> None:
     assert mercury.panel.acknowledge("SET:DEV:GRPZ:PSU:ACTN:HOLD") == "STAT:SET:DEV:GRPZ:PSU:ACTN:HOLD:VALID"
 
 
+# ITC503
+
+
+@pytest.fixture
+def itc() -> Bench:
+    bench = Bench(ITC503)
+    assert bench.say("C3") == "C"
+    return bench
+
+
+def test_itc_identifies_itself_and_has_a_status_of_thirteen_characters(itc: Bench) -> None:
+    assert itc.say("V") == "ITC503 Version 1.11 (c) OXFORD 1997"
+    assert itc.say("X") == "X0A0C3S00H1L0"
+    assert itc.all("A3", "H2", "L1", "X") == ["A", "H", "L", "X0A3C3S00H2L1"]
+    assert itc.all("Q2", "Q4") == ["", "?Q4"]
+    assert itc.panel.receive(b"R0") == b"R0.000\r\n"
+
+
+def test_itc_takes_orders_in_remote_only_and_answers_readings_always() -> None:
+    bench = Bench(ITC503)
+    for line in ("T10", "A1", "x1", "w", "S1", "M5"):
+        assert bench.say(line) == f"?{line}"
+    assert float(bench.say("R1")[1:]) == pytest.approx(6.0, rel=1e-3)
+    bench.panel.turn("control", "remote")
+    assert bench.say("T10") == "?T10"  # its button is locked
+    assert bench.all("C2", "T10") == ["C", "?T10"]
+    bench.panel.turn("setpoint", "7.5")
+    bench.panel.turn("heater", "12")
+    assert bench.all("R0", "R5") == ["R7.500", "R12.0"]
+    with pytest.raises(ConfigError):
+        bench.panel.turn("setpoint", "2000")
+
+
+@pytest.mark.parametrize("line", ["T-1", "T1678", "A4", "H4", "L2", "S33", "M41", "O100", "P2000", "I141", "D274", "x129", "y1.5", "R14", "R", "r", "q",
+                                  "m", "n", "o", "k", "G-1", "F14"])  # fmt: skip
+def test_itc_refuses_what_it_cannot(itc: Bench, line: str) -> None:
+    assert itc.say(line) == f"?{line}"
+
+
+def test_itc_regulates_with_a_band_in_kelvin_and_minutes(itc: Bench) -> None:
+    # 4 V on 40 ohm: 0.4 W, of which 10 K need 0.168 W.
+    assert itc.all("M4", "P5", "I0.2", "D0", "T10", "A1", "R8", "R9", "R10") == [
+        "M", "P", "I", "D", "T", "A", "R5.000", "R0.2", "R0.0"]  # fmt: skip
+    itc.clock.sleep(600.0)
+    itc.world.advance()
+    assert itc.world.cryostat.block_K == pytest.approx(10.0, rel=1e-3)
+    assert abs(float(itc.say("R4")[1:])) < 0.01
+    volts = math.sqrt(0.02 * (10.0 - 1.6) * 40.0)
+    assert float(itc.say("R6")[1:]) == pytest.approx(volts, abs=0.1)
+    assert float(itc.say("R5")[1:]) == pytest.approx(100.0 * volts / 4.0, abs=1.0)
+
+
+def test_itc_has_an_offset_without_its_integral_as_the_band_says(itc: Bench) -> None:
+    itc.all("M4", "P5", "I0", "D0", "T10", "A1")
+    itc.clock.sleep(600.0)
+    itc.world.advance()
+    kelvin = itc.world.cryostat.block_K
+    percent = 100.0 * (10.0 - kelvin) / 5.0
+    assert (percent / 100.0 * 4.0) ** 2 / 40.0 == pytest.approx(0.02 * (kelvin - 1.6), rel=2e-3)
+    assert itc.say("O5") == "?O5"
+
+
+def test_itc_heats_by_hand_and_keeps_the_output_when_the_regulator_is_switched_off(itc: Bench) -> None:
+    assert itc.all("M4", "O50", "R5", "R6") == ["M", "O", "R50.0", "R2.0"]
+    itc.clock.sleep(600.0)
+    itc.world.advance()
+    assert itc.world.cryostat.block_K == pytest.approx(1.6 + 0.1 / 0.02, rel=1e-3)
+    itc.all("P5", "I0.2", "T10", "A1")
+    itc.clock.sleep(600.0)
+    before = itc.say("R5")
+    assert itc.all("A0", "R5") == ["A", before]
+    itc.panel.power_cycle()
+    assert itc.all("X", "R5", "R0") == ["X0A0C0S00H1L0", "R0.0", "R10.000"]
+
+
+def test_itc_runs_a_sweep_from_its_table(itc: Bench) -> None:
+    steps = ((10.0, 2.0, 1.0), (8.0, 1.0, 0.5))
+    itc.say("T6")
+    for x, values in enumerate(steps, 1):
+        for y, value in enumerate(values, 1):
+            assert itc.all(f"$x{x}", f"$y{y}", f"s{value}", "r") == ["", "", "s", f"r{value}"]
+    for x in range(3, 17):
+        itc.all(f"$x{x}", "$y1", "s8")
+    assert itc.say("S1") == "S"
+    seen: list[tuple[str, float]] = []
+    for _ in range(5):
+        itc.clock.sleep(59.0)
+        seen.append((itc.say("X")[7:9], float(itc.say("R0")[1:])))
+        itc.clock.sleep(1.0)
+    assert [status for status, _ in seen] == ["01", "01", "02", "03", "00"]
+    assert [kelvin for _, kelvin in seen] == pytest.approx([7.97, 9.97, 10.0, 8.03, 8.0], abs=0.03)
+    itc.say("S4")
+    assert itc.all("X", "R0") == ["X0A0C3S04H1L0", "R8.000"]
+    assert itc.all("S0", "X", "w", "x1", "y1", "r") == ["S", "X0A0C3S00H1L0", "w", "x", "y", "r0.0"]
+
+
+def test_itc_takes_its_terms_from_the_table_in_auto_pid(itc: Bench) -> None:
+    for x, values in enumerate(((8.0, 2.0, 0.3, 0.0), (20.0, 4.0, 0.5, 0.1)), 1):
+        for y, value in enumerate(values, 1):
+            assert itc.all(f"x{x}", f"y{y}", f"p{value}", "q") == ["x", "y", "p", f"q{value}"]
+    itc.all("T5", "L1")
+    itc.clock.sleep(5.0)
+    assert itc.all("R8", "R9", "R10", "P3") == ["R2.000", "R0.3", "R0.0", "?P3"]
+    itc.say("T12")
+    itc.clock.sleep(5.0)
+    assert itc.all("R8", "R9", "R10") == ["R4.000", "R0.5", "R0.1"]
+
+
+def test_itc_has_tables_for_the_gas_too(itc: Bench) -> None:
+    assert itc.all("x2", "v3.5", "t", "x7", "c1", "x6", "c5", "d") == ["x", "v", "t3.5", "x", "?c1", "x", "c", "d5.0"]
+    assert itc.all("G40", "R7", "T6", "A2", "n", "o", "m", "G50") == ["G", "R40.0", "T", "A", "n3.5", "o1", "m16", "?G50"]  # fmt: skip
+
+
+def test_itc_gives_no_heat_when_its_sensor_is_open(itc: Bench) -> None:
+    itc.all("M4", "P5", "I0.2", "T10", "A1")
+    itc.clock.sleep(300.0)
+    itc.panel.sensor("1").fault = Fault.OPEN
+    itc.clock.sleep(300.0)
+    assert itc.all("R1", "R5") == ["R0.0", "R0.0"]
+    itc.world.advance()
+    assert itc.world.cryostat.block_K == pytest.approx(1.6, rel=0.01)
+    assert itc.say("R3") == "R0.0"
+    with pytest.raises(ConfigError):
+        itc.panel.sensor("3")
+
+
+# Mercury iTC
+
+LOOP = "DEV:MB1.T1:TEMP:LOOP"
+
+
+@pytest.fixture
+def mercury_itc() -> Bench:
+    return Bench(MercuryITC)
+
+
+def test_mercury_itc_lists_its_boards_and_their_values(mercury_itc: Bench) -> None:
+    assert mercury_itc.say("*IDN?") == "IDN:OXFORD INSTRUMENTS:MERCURY ITC:123450001:2.6.04.000"
+    assert mercury_itc.say("READ:SYS:CAT") == "STAT:SYS:CAT:DEV:MB1.T1:TEMP:DEV:DB6.T1:TEMP:DEV:MB0.H1:HTR"
+    assert mercury_itc.say("READ:DEV:MB0.H1:HTR:PMAX:VLIM:RES") == "STAT:DEV:MB0.H1:HTR:PMAX:12.5000:VLIM:25:RES:50"
+    reply = mercury_itc.say("READ:DEV:MB1.T1:TEMP:SIG:TEMP?")
+    assert float(reply.removeprefix("STAT:DEV:MB1.T1:TEMP:SIG:TEMP:").removesuffix("K")) == pytest.approx(6.0, rel=1e-3)
+    ohms = mercury_itc.say("READ:DEV:MB1.T1:TEMP:SIG:RES").rsplit(":", 1)[1].removesuffix("O")
+    millivolts = mercury_itc.say("READ:DEV:MB1.T1:TEMP:SIG:VOLT").rsplit(":", 1)[1].removesuffix("mV")
+    assert float(ohms) == pytest.approx(2252.9, rel=0.01)
+    assert float(millivolts) == pytest.approx(2252.9 * 10e-6 * 1e3, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("line", "end"),
+    [
+        (f"SET:{LOOP}:TSET:10K", "VALID"), (f"SET:{LOOP}:TSET:2001", "INVALID"), (f"SET:{LOOP}:HSET:101", "INVALID"),
+        (f"SET:{LOOP}:P:3:I:0.5:D:0", "D:0:VALID"), (f"SET:{LOOP}:PIDT:ON", "N/A"), (f"SET:{LOOP}:PIDT:OFF", "VALID"),
+        (f"SET:{LOOP}:FSET:5", "N/A"), (f"SET:{LOOP}:ENAB:on", "INVALID"), ("SET:DEV:MB0.H1:HTR:VLIM:41", "INVALID"),
+        ("SET:DEV:MB0.H1:HTR:RES:5", "INVALID"), ("SET:DEV:MB0.H1:HTR:PMAX:5", "INVALID"),
+        ("SET:DEV:MB1.T1:TEMP:SIG:TEMP:5", "INVALID"), ("READ:DEV:DB9.T1:TEMP:SIG:TEMP", "DB9.T1:NOT_FOUND"),
+    ],
+)  # fmt: skip
+def test_mercury_itc_answers_every_set(mercury_itc: Bench, line: str, end: str) -> None:
+    assert mercury_itc.say(line).endswith(":" + end)
+
+
+def test_mercury_itc_regulates_and_ramps(mercury_itc: Bench) -> None:
+    for line in ("DEV:MB0.H1:HTR:VLIM:5", f"{LOOP}:P:5:I:0.2:D:0", f"{LOOP}:TSET:10", f"{LOOP}:ENAB:ON"):
+        assert mercury_itc.say(f"SET:{line}").endswith("VALID")
+    assert mercury_itc.say(f"SET:{LOOP}:HSET:5").endswith("INVALID")
+    mercury_itc.clock.sleep(600.0)
+    mercury_itc.world.advance()
+    cryostat = mercury_itc.world.cryostat
+    assert cryostat.block_K == pytest.approx(10.0, rel=1e-3)
+    watts = mercury_itc.say("READ:DEV:MB0.H1:HTR:SIG:POWR").rsplit(":", 1)[1].removesuffix("W")
+    assert float(watts) == pytest.approx(0.02 * 8.4, rel=0.02)
+    for line in ("RENA:ON", "RSET:2", "TSET:14"):
+        assert mercury_itc.say(f"SET:{LOOP}:{line}").endswith("VALID")
+    mercury_itc.clock.sleep(60.0)
+    mercury_itc.world.advance()
+    assert mercury_itc.panel.loops["MB1.T1"].set_point.now_K == pytest.approx(12.0, abs=0.02)
+    assert cryostat.block_K == pytest.approx(12.0, abs=0.1)
+    assert mercury_itc.say(f"READ:{LOOP}:TSET:RSET:RENA") == f"STAT:{LOOP}:TSET:14.0000K:RSET:2.0000K/m:RENA:ON"
+    mercury_itc.clock.sleep(300.0)
+    mercury_itc.world.advance()
+    assert cryostat.block_K == pytest.approx(14.0, rel=2e-3)
+
+
+def test_mercury_itc_gives_its_heater_to_one_loop(mercury_itc: Bench) -> None:
+    assert mercury_itc.say(f"READ:{LOOP}:HTR") == f"STAT:{LOOP}:HTR:MB0.H1"
+    mercury_itc.say("SET:DEV:MB0.H1:HTR:VLIM:5")
+    assert mercury_itc.say(f"SET:{LOOP}:HSET:40").endswith("VALID")
+    assert mercury_itc.say("READ:DEV:MB0.H1:HTR:SIG:VOLT").endswith(":2.0000V")
+    assert mercury_itc.say("SET:DEV:DB6.T1:TEMP:LOOP:HTR:MB0.H1").endswith("VALID")
+    mercury_itc.clock.sleep(5.0)
+    assert mercury_itc.say("READ:DEV:MB0.H1:HTR:SIG:VOLT").endswith(":0.0000V")
+    assert mercury_itc.say(f"READ:{LOOP}:HTR").endswith(":None")
+
+
+def test_mercury_itc_alarms_an_open_sensor_and_stops_heating(mercury_itc: Bench) -> None:
+    mercury_itc.panel.turn("setpoint", "10")
+    mercury_itc.panel.turn("auto", "ON")
+    mercury_itc.clock.sleep(100.0)
+    mercury_itc.panel.sensor("MB1.T1").fault = Fault.OPEN
+    mercury_itc.clock.sleep(5.0)
+    assert mercury_itc.say("READ:SYS:ALRM") == "STAT:SYS:ALRM:MB1.T1\tOpen Circuit;"
+    assert mercury_itc.say("READ:DEV:MB0.H1:HTR:SIG:POWR").endswith(":0.0000W")
+    mercury_itc.panel.power_cycle()
+    assert mercury_itc.say(f"READ:{LOOP}:ENAB:TSET") == f"STAT:{LOOP}:ENAB:OFF:TSET:10.0000K"
+
+
 # All of them: rubbish does no harm
 
-KINDS: list[type[FrontPanel]] = [IPS120, PS120, MercuryIPS]
+KINDS: list[type[FrontPanel]] = [IPS120, PS120, MercuryIPS, ITC503, MercuryITC]
 _WORDS = st.sampled_from(
     b"A0 A1 A2 A4 C1 C3 C0 H0 H1 H2 J0.5 J-1 I3 S1 T0.2 T1e9 M1 M5 M9 P1 P2 Q4 Q6 R0 R7 R18 V X $A1 @1X @2X !3 nan inf "
     b"-1e999 ? : \r \n \xff \x00 READ:DEV:GRPZ:PSU:SIG SET:DEV:GRPZ:PSU:SIG:FSET:1:RFST:3 SET:DEV:GRPZ:PSU:ACTN:RTOS READ:SYS: SET:SYS:MODE:ENG "
-    b":PSU :: HOLD".split(b" ")
+    b":PSU :: HOLD SET:DEV:MB1.T1:TEMP:LOOP:TSET:50:ENAB:ON T50 A1 O99 S1 L1 x1 y2 s5 p3 r q w".split(b" ")
 )  # fmt: skip
 _LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=4).map(b"".join)
 
