@@ -27,7 +27,8 @@ _FULL, _LARGEST = 10000, 30000
 # The input amplifier clips this peak over its gain.
 _LARGEST_INPUT_V = 3.0
 
-_COMMAND = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(\.?)[\s,]*(.*?)\s*")
+_COMMAND = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(\.?)(?:[\s,]+(.*?))?\s*")
+_UNSPACED = re.compile(r"([A-Z]+)([0-9]+)")
 
 # Bits of ST and of a serial poll.
 COMPLETE, INVALID, PARAMETER, UNLOCKED, OVERLOAD, REQUEST, DATA = 1, 2, 4, 8, 16, 64, 128
@@ -111,6 +112,9 @@ class DSPLockIn(LockIn):
         self.world.advance()
         name, point, arguments = parse(command)
         handler = self._commands.get(name)
+        if handler is None and (unspaced := _UNSPACED.fullmatch(name)):
+            # The blank in front of a number may be left out.
+            handler, arguments = self._commands.get(unspaced[1]), [unspaced[2], *arguments]
         if handler is None:
             self._wrong |= INVALID
             return None
@@ -197,6 +201,8 @@ class DSPLockIn(LockIn):
         units = {"phase": 0.01, "ratio": 1e-4, "log ratio": 1e-3}
 
         def answer(arguments: list[str], point: bool) -> str:
+            if arguments:
+                raise Wrong
             values = [self.read(name) for name in names]
             if point:
                 full = self.full_scale() / _FULL
