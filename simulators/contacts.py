@@ -10,17 +10,13 @@ R_ij,kl(B, m) = R_kl,ij(−B, −m). `R_ij,kl` is van der Pauw's (V_l − V_k)/I
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..core.errors import ConfigError
 from .noise import NormalStream
 
 CONTACTS = (1, 2, 3, 4)
 _HOUR_s = 3600.0
-# Current from 2 and 3 to 1 and 4, from 3 and 4 to 1 and 2, and from 2 and 4 to 1 and 3: the square's own patterns.
-_ALONG_X, _ALONG_Y, _CROSSED = (0.5, -0.5, -0.5, 0.5), (0.5, 0.5, -0.5, -0.5), (0.5, -0.5, 0.5, -0.5)
-# The Hall part of pad k for a current into pad i, in R_xy, by (k − i) mod 4: a potential jump at the current's pad.
-_HALL = (0.0, -0.25, 0.0, 0.25)
-
 Matrix = tuple[tuple[float, ...], ...]
 
 
@@ -58,6 +54,7 @@ def pair_resistances(r_xx_ohm: float, anisotropy: float, misalignment: float = 0
     return scale * _log1p_exp(math.pi * difference), scale * _log1p_exp(-math.pi * difference)
 
 
+@lru_cache
 def _difference(anisotropy: float) -> float:
     """(R_A − R_B)/√(R_x R_y), from the rectangle's series: 8/π Σ 1/(k sinh(kπ √(R_y/R_x))) over odd k."""
     return rectangle_series(anisotropy) - rectangle_series(1.0 / anisotropy)
@@ -106,6 +103,9 @@ class Contacts:
         self._slopes_V_per_s = [settings.drift_V_per_h / _HOUR_s * value for value in tilt[4:]]
         self._walks_V = [0.0] * 4
         self._gaps: dict[int, _Gap] = {}
+        # What `_impedance` is of.
+        self._of_sheet = (math.nan, math.nan)
+        self._impedance: Matrix = ()
         if settings.bad_contact:
             self.damage(settings.bad_contact, settings.gap_ohm, settings.bad_for_s, settings.good_for_s)
 
@@ -125,16 +125,24 @@ class Contacts:
 
     def impedance(self) -> Matrix:
         """Z (ohm) of the film alone, by pad and pad: no contact resistance in it."""
-        r_xx, r_xy = self._sheet()
+        sheet = self._sheet()
+        if sheet != self._of_sheet:
+            self._of_sheet, self._impedance = sheet, self._impedance_of(*sheet)
+        return self._impedance
+
+    def _impedance_of(self, r_xx: float, r_xy: float) -> Matrix:
         a, b = pair_resistances(r_xx, self.settings.anisotropy, self._misalignment)
         crossed = self.settings.spreading * r_xx
-        parts = ((a + crossed, _ALONG_X), (b + crossed, _ALONG_Y), (crossed, _CROSSED))
-        return tuple(
-            tuple(
-                math.fsum([*(size * shape[k] * shape[i] for size, shape in parts), _HALL[(k - i) % 4] * r_xy])
-                for i in range(4)
-            )
-            for k in range(4)
+        # The square's own patterns of current: along x, along y, and from one diagonal to the other.
+        x, y, d = 0.25 * (a + crossed), 0.25 * (b + crossed), 0.25 * crossed
+        same, along_x, along_y, across = x + y + d, y - x - d, x - y - d, d - x - y
+        # The Hall part of pad k for a current into pad i is antisymmetric: the potential jumps at the current's pad.
+        h = 0.25 * r_xy
+        return (
+            (same, along_x + h, across, along_y - h),
+            (along_x - h, same, along_y + h, across),
+            (across, along_y - h, same, along_x + h),
+            (along_y + h, across, along_x - h, same),
         )
 
     def resistance(self, i: int, j: int, k: int, l: int) -> float:  # noqa: E741  van der Pauw's letters

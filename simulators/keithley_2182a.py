@@ -291,7 +291,7 @@ class Keithley2182A(ScpiPanel):
         if self.words["source"] in ("IMM", "TIM"):
             self._go()
 
-    def trigger(self) -> None:
+    def triggered(self) -> None:
         """*TRG or a group execute trigger: a reading, if the instrument waits for it."""
         if not self._waiting or self._due or self.words["source"] != "BUS":
             raise Refused(-211)

@@ -310,7 +310,7 @@ class Keithley2400(ScpiPanel):
         if self.words["arm"] in ("IMM", "TIM"):
             self._go()
 
-    def trigger(self) -> None:
+    def triggered(self) -> None:
         """*TRG or a group execute trigger: one arm, if the instrument waits for it."""
         if not self._waiting or self._series or self.words["arm"] != "BUS":
             raise Refused(-211)

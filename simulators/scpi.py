@@ -140,6 +140,9 @@ class ScpiPanel(FrontPanel):
     def apply(self) -> None:
         """Bring the settings to the laboratory; called after each order."""
 
+    def triggered(self) -> None:
+        """Do what *TRG and a group execute trigger do."""
+
     def reset(self) -> None:
         """Do *RST: all settings as the manual says."""
         self.values = {number.key: float(number.initial) for number in self.numbers}
@@ -176,6 +179,10 @@ class ScpiPanel(FrontPanel):
         self.world.advance()
         order(argument)
         self.apply()
+
+    def trigger(self) -> None:
+        """A group execute trigger, which is *TRG without the text."""
+        self.execute("*TRG")
 
     def latency_of(self, command: str) -> float:
         """The wire's latency, and what the readings in the last message took."""
@@ -223,7 +230,7 @@ class ScpiPanel(FrontPanel):
         self.on("*RST", order=lambda _: self.reset())
         self.on("*CLS", order=lambda _: self.clear_status())
         self.on("*WAI", order=lambda _: None)
-        self.on("*TRG", order=lambda _: self.trigger())
+        self.on("*TRG", order=lambda _: self.triggered())
         for register in self._enabled:
             self.on(register, self._enable_query(register), self._enable_order(register))
         self.on("SYSTem ERRor NEXT?", lambda _: self.next_error())

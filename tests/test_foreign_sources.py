@@ -111,6 +111,73 @@ def test_delta_mode_gives_the_samples_resistance_through_offset_and_drift(rig: R
     assert abs(meter.voltage / 1e-6 - truth) > 3 * abs(values[:, 0].mean() - truth)
 
 
+def test_pymeasures_2182_reads_with_the_carriage_return_it_expects(rig: Rig) -> None:
+    meter = rig.pymeasure(Keithley2182, keithley.Keithley2182A, "4-3", "\r", terminator="cr")
+    assert "MODEL 2182A" in meter.id
+    meter.reset()
+    meter.ch_1.setup_voltage(auto_range=False, nplc=1)
+    meter.ch_1.voltage_range = 0.1
+    assert (meter.active_channel, meter.channel_function, meter.voltage_nplc) == (1, "voltage", 1.0)
+    assert (meter.ch_1.voltage_range, meter.ch_1.voltage_range_auto_enabled) == (0.1, False)
+    meter.auto_line_frequency()
+    assert meter.line_frequency == 50
+    with pytest.raises(ValueError, match="not in range"):
+        meter.voltage_nplc = 60  # which would be right at 60 Hz
+    for name, value in [
+        ("auto_zero_enabled", False), ("display_enabled", False), ("thermocouple", "K"), ("temperature_nplc", 2.0),
+        ("temperature_reference_junction", "SIM"), ("temperature_simulated_reference", 25.0), ("trigger_count", 3), ("trigger_delay", 0.5),
+    ]:  # fmt: skip
+        setattr(meter, name, value)
+        assert getattr(meter, name) == value, name
+    assert len(meter.voltage) == 3
+    meter.trigger_count, meter.trigger_delay = 1, 0.0
+    meter.ch_1.voltage_offset = 1e-3
+    meter.ch_1.voltage_offset_enabled = True
+    assert meter.voltage == pytest.approx(-1e-3, abs=1e-5)
+    meter.ch_1.acquire_voltage_reference()
+    assert meter.voltage == pytest.approx(0.0, abs=1e-6)
+    meter.ch_2.setup_temperature(nplc=1)
+    assert meter.channel_function == "temperature"
+    assert meter.internal_temperature == pytest.approx(26.5)
+    # A mistake of the driver: for channel 2 it switches autorange of channel 1.
+    meter.ch_1.voltage_range = 0.1
+    meter.ch_2.setup_voltage()
+    assert meter.ch_1.voltage_range_auto_enabled
+    assert meter.check_errors() == []
+
+
+def test_pymeasures_2182_fills_its_buffer_and_computes(rig: Rig) -> None:
+    meter = rig.pymeasure(Keithley2182, keithley.Keithley2182A)
+    source = rig.pymeasure(Keithley6221, keithley.Keithley6221)
+    source.source_current = 1e-5
+    source.enable_source()
+    assert source.check_errors() == []
+    meter.reset()
+    meter.ch_1.setup_voltage(nplc=1)
+    meter.config_buffer(points=50, delay=0)
+    meter.start_buffer()
+    assert not meter.is_buffer_full()
+    rig.clock.sleep(5.0)
+    meter.wait_for_buffer(timeout=1)
+    values = meter.buffer_data
+    assert len(values) == 50
+    assert values.mean() == pytest.approx(1e-5 * rig.world.contacts.resistance(1, 2, 3, 4), rel=1e-3)
+    assert meter.mean == pytest.approx(values.mean(), rel=1e-6)
+    assert (meter.maximum, meter.minimum) == pytest.approx((values.max(), values.min()), rel=1e-6)
+    assert meter.standard_dev == pytest.approx(values.std(ddof=1), rel=1e-3)
+    assert meter.check_errors() == []
+
+
+def test_pymeasures_6221_believes_in_a_nanovoltmeter_when_there_is_one_only(rig: Rig) -> None:
+    source = rig.pymeasure(Keithley6221, keithley.Keithley6221)
+    assert not source.delta_connected
+    source.delta_arm()
+    assert source.check_errors() == [[-241, '"Hardware missing"']]
+    # A mistake of the driver: it sends `ESE` without its star, which is no header.
+    source.standard_event_enabled = 4
+    assert source.check_errors() == [[-113, '"Undefined header"']]
+
+
 # The 2400
 
 
