@@ -4,14 +4,12 @@ Wire facts after the SR830 manual, chapter 5 (remote programming), and what pyme
 """
 
 import math
-import struct
-from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from typing import ClassVar
 
 from .lock_in import LockIn, Tuning, clip
+from .sr830_buffer import TRIGGERED, TraceBuffer
 from .srs_commands import (
     COMMAND_ERROR,
     EXECUTION_ERROR,
@@ -36,7 +34,6 @@ _CLIP = 1.09
 # their size.
 _RESERVES = (1000.0, 100.0, 10.0)
 _LARGEST_INPUT_V = 1.0  # rms: 1.4 V peak
-_BUFFER_POINTS = 16383
 _LONGEST_REPLY = 1 << 20
 # The detection frequency's range changes here, upwards and downwards (manual, LIAS bit 4); above it there is no time
 # constant longer than this one, 30 s.
@@ -86,6 +83,7 @@ class SR830(LockIn):
         self._errors = 0
         self._enabled = {"*ESE": 0, "*SRE": 0, "ERRE": 0, "LIAE": 0}
         self._memories: dict[int, tuple[dict[str, int], dict[str, tuple[float, ...]]]] = {}
+        self._buffer = buffer = TraceBuffer()
         self._queries: dict[str, Callable[[list[str]], str]] = {
             "*IDN": lambda _: f"Stanford_Research_Systems,SR830,s/n{self._serial():05d},ver1.07",
             "*ESR": self._event_status, "*STB": self._serial_poll, "LIAS": self._lock_in_status,
@@ -96,8 +94,8 @@ class SR830(LockIn):
             "OEXP": lambda arguments: self._told(f"OEXP{whole(arguments, 1, 3)}", []),
             "DDEF": lambda arguments: self._told(f"DDEF{whole(arguments, 1, 2)}", []),
             "FPOP": lambda arguments: self._told(f"FPOP{whole(arguments, 1, 2)}", []),
-            "SPTS": lambda _: str(len(self._samples)), "TRCA": self._trace_text, "TRCB": self._trace_binary,
-            "TRCL": self._trace_quickly,
+            "SPTS": partial(self._stored, lambda _: str(len(buffer))), "TRCA": partial(self._stored, buffer.text),
+            "TRCB": partial(self._stored, buffer.floats), "TRCL": partial(self._stored, buffer.own_floats),
         }  # fmt: skip
         self._orders: dict[str, Callable[[list[str]], None]] = {
             "*RST": lambda _: self._reset(), "*CLS": lambda _: self._clear(), "PHAS": self._set_phase,
@@ -279,7 +277,7 @@ class SR830(LockIn):
     def status_byte(self) -> int:
         """The serial poll status byte."""
         enabled = self._enabled
-        byte = 2 | (0 if self._scanning else 1)
+        byte = 2 | (0 if self._buffer.running else 1)
         byte |= 4 if self._errors & enabled["ERRE"] else 0
         byte |= 8 if self._lia & enabled["LIAE"] else 0
         byte |= 32 if self._events & enabled["*ESE"] else 0
@@ -397,67 +395,43 @@ class SR830(LockIn):
     # The buffer
 
     def _start(self) -> None:
-        if not self._scanning:
-            self._scanning = True
+        if not self._buffer.running:
+            self._buffer.running = True
             self.record()
 
     def _pause(self) -> None:
-        self._scanning = False
+        self._buffer.running = False
         self._tap.due_s = math.inf
 
     def _forget(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=_BUFFER_POINTS)
-        self._pause()
+        self._buffer.clear()
+        self._tap.due_s = math.inf
 
     def _trigger(self) -> None:
         self._lia |= _TRIGGER
-        if self._scanning and self._numbers["SRAT"] == 14:
+        if self._buffer.running and self._numbers["SRAT"] == TRIGGERED:
             self._keep()
         elif self._numbers["TSTR"]:
             self._start()
 
     def record(self) -> None:
-        """Keep the sample that is due, and say when the next one is. SRAT 0..13 is 62.5 mHz..512 Hz."""
-        rate = self._numbers["SRAT"]
-        if rate == 14:
-            self._tap.due_s = math.inf
-            return
-        interval_s = 16.0 * 2.0**-rate
-        due_s = self._tap.due_s
-        self._keep()
-        if self._scanning:
-            self._tap.due_s = (self.world.clock.now() if math.isinf(due_s) else due_s) + interval_s
+        """Keep the sample that is due, and say when the next one is."""
+        rate, due_s = self._numbers["SRAT"], self._tap.due_s
+        self._tap.due_s = math.inf
+        if rate != TRIGGERED:
+            self._keep()
+            if self._buffer.running:
+                self._tap.due_s = (self.world.clock.now() if math.isinf(due_s) else due_s) + 16.0 * 2.0**-rate
 
     def _keep(self) -> None:
         x, y = self._tap.x.output, self._tap.y.output
         r, theta = self._magnitude_and_angle()
-        self._samples.append(((x, r)[self._tuples["DDEF1"][0] == 1], (y, theta)[self._tuples["DDEF2"][0] == 1]))
-        if len(self._samples) == _BUFFER_POINTS and self._numbers["SEND"] == 0:
-            self._pause()
+        shown = (x, r)[self._tuples["DDEF1"][0] == 1], (y, theta)[self._tuples["DDEF2"][0] == 1]
+        self._buffer.keep(shown, self._numbers["SEND"] == 0)
 
-    def _trace(self, arguments: list[str]) -> list[float]:
-        channel, first, count = numbers(arguments, (1, 2), (0, _BUFFER_POINTS), (1, _BUFFER_POINTS))
-        if first + count > len(self._samples):
-            raise Refused
-        chosen = islice(self._samples, int(first), int(first + count))
-        return [sample[int(channel) - 1] for sample in chosen]
-
-    def _trace_text(self, arguments: list[str]) -> str:
-        """Every point is followed by a comma, the last one too (manual 5-16)."""
-        return "".join(f"{value:g}," for value in self._trace(arguments))
-
-    def _trace_binary(self, arguments: list[str]) -> str:
-        values = self._trace(arguments)
-        return struct.pack(f"<{len(values)}f", *values).decode("latin-1")
-
-    def _trace_quickly(self, arguments: list[str]) -> str:
-        """The instrument's own floating point: 16 bits of mantissa m and of exponent e, m 2^(e−124) (manual, TRCL)."""
-        pieces: list[bytes] = []
-        for value in self._trace(arguments):
-            mantissa, exponent = math.frexp(value)
-            # Half of the largest mantissa at least, as far as 16 bits with a sign go.
-            pieces.append(struct.pack("<hh", round(mantissa * 16384), exponent + 110 if value else 0))
-        return b"".join(pieces).decode("latin-1")
+    def _stored(self, dump: Callable[[list[str]], str], arguments: list[str]) -> str:
+        self.world.advance()
+        return dump(arguments)
 
     def _serial(self) -> int:
         return sum(self.name.encode()) % 100000

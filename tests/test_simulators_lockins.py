@@ -19,6 +19,7 @@ from remanence.simulators.lock_in import LockIn, compression
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.sample import SampleSettings, load_sample
 from remanence.simulators.signal_recovery import DSP7265, DSP7270
+from remanence.simulators.sr830_buffer import TraceBuffer
 from remanence.simulators.srs import SR830, SR860, SR865A
 from remanence.simulators.world import World, WorldSettings
 
@@ -326,6 +327,34 @@ def test_sr830_has_no_long_time_constant_above_two_hundred_hertz() -> None:
     assert bench.say("LIAS?") == "0"
     bench.say("HARM 2", "FREQ 99")
     assert int(bench.say("LIAS?")) == 16
+
+
+def test_sr830_counts_its_points_while_nobody_asks_anything_else() -> None:
+    bench = Bench(SR830, drives=SERIES_ohm)
+    bench.say("SLVL 0.1", "SENS 17", "OFLT 6", "SRAT 10", "SEND 0")
+    bench.pause(1.0)
+    bench.say("REST", "STRT")
+    for seconds in (0.5, 0.5):
+        bench.pause(seconds)
+        points = int(bench.say("SPTS?"))
+    assert points == 65
+    assert int(bench.say("*STB? 0")) == 0
+    assert float(bench.say("TRCA? 1,64,1").rstrip(",")) == pytest.approx(bench.world.voltage("xx"), rel=5e-6)
+    bench.say("PAUS")
+    bench.pause(1.0)
+    assert (bench.say("SPTS?"), bench.say("*STB? 0")) == ("65", "1")
+    bench.say("REST", "SRAT 14", "STRT", "TRIG")
+    bench.panel.trigger()
+    bench.pause(10.0)
+    assert bench.say("SPTS?") == "2"
+
+
+@pytest.mark.parametrize("value", [1.0, -0.7, 3.3e-7, 0.0, -1.2345e-9])
+def test_sr830s_own_floating_point_is_good_to_its_fifteen_bits(value: float) -> None:
+    buffer = TraceBuffer()
+    buffer.keep((value, 0.0), False)
+    mantissa, exponent = struct.unpack("<hh", buffer.own_floats(["1", "0", "1"]).encode("latin-1"))
+    assert mantissa * 2.0 ** (exponent - 124) == pytest.approx(value, rel=2**-14)
 
 
 @pytest.mark.parametrize(
