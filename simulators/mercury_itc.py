@@ -5,18 +5,22 @@ nouns in the iTC manuals. The proportional band is in kelvin, integral and deriv
 is in percent of its voltage limit.
 """
 
+from functools import partial
 from typing import ClassVar
 
 from ..core.errors import ConfigError
 from .mercury import INVALID, NOT_APPLICABLE, MercuryPanel, Noun, Nouns, Refusal, board, number, on_off, one_of
+from .oxford_regulator import gains, sensed
 from .sensors import Sensor, State
-from .temperature_loop import Drive, Gains, TemperatureLoop
+from .temperature_loop import Drive, TemperatureLoop
 from .world import World
 
 _s_per_min = 60.0
 _HEATER = "MB0.H1"
 _LARGEST_V, _LARGEST_W = 40.0, 80.0
 _EXCITATION_A = 10e-6
+# Band, integral and derivative action of a new instrument.
+_TERMS = (5.0, 1.0, 0.0)
 _ALARMS = {
     State.OPEN: "Open Circuit", State.ZERO: "Short Circuit", State.UNITS_OVER: "Over Range",
     State.TOO_HOT: "Hot Limit", State.TOO_COLD: "Cold Limit",
@@ -62,10 +66,9 @@ class MercuryITC(MercuryPanel):
         for uid, node, kind in zip(("MB1.T1", "DB6.T1"), ("block", "sample"), sensors, strict=True):
             sensor = Sensor(world, node, kind, world.stream(f"thermometer {name} {uid}"))
             self._sensors[uid] = sensor
-            loop = TemperatureLoop(_Sense(sensor), (0.0, 1.0), Gains(0.0, 0.0, 0.0))
+            loop = TemperatureLoop(partial(sensed, sensor), (0.0, 1.0), gains(*_TERMS))
             loop.drive = Drive.OPEN
-            self.loops[uid], self._terms[uid] = loop, [5.0, 1.0, 0.0]
-            self._use_terms(uid)
+            self.loops[uid], self._terms[uid] = loop, list(_TERMS)
             self._devices[uid] = {"TEMP": board(node.upper(), _kind(sensor)) | self._readings(uid) | self._loop(uid)}
         self._devices[_HEATER] = {"HTR": board("HEATER") | self._heater()}
         self.loops["MB1.T1"].range = 1
@@ -89,7 +92,7 @@ class MercuryITC(MercuryPanel):
 
     def alarms(self) -> list[tuple[str, str]]:
         """Sensors that give no temperature."""
-        states = {uid: sensor.read(noisy=False).state for uid, sensor in self._sensors.items()}
+        states = {uid: sensor.read(sensor.kind.curve, noisy=False).state for uid, sensor in self._sensors.items()}
         return [(uid, _ALARMS[state]) for uid, state in states.items() if state in _ALARMS]
 
     # The heater: the laboratory calls this as its time passes
@@ -125,11 +128,11 @@ class MercuryITC(MercuryPanel):
         sensor = self._sensors[uid]
 
         def volts() -> float:
-            units = sensor.read().units
+            units = sensor.read(sensor.kind.curve).units
             return units if sensor.kind.family == "diode" else units * _EXCITATION_A
 
         return {
-            "SIG:TEMP": Noun(lambda: f"{sensor.read().kelvin:.4f}K"),
+            "SIG:TEMP": Noun(lambda: f"{sensor.read(sensor.kind.curve).kelvin:.4f}K"),
             "SIG:VOLT": Noun(lambda: f"{1e3 * volts():.4f}mV"),
             "SIG:CURR": Noun(lambda: f"{1e6 * _EXCITATION_A:.4f}uA"),
             "SIG:RES": Noun(lambda: f"{volts() / _EXCITATION_A:.4f}O"),
@@ -142,7 +145,7 @@ class MercuryITC(MercuryPanel):
 
         def set_term(which: int, largest: float, text: str) -> None:
             terms[which] = number(text, 0.0, largest)
-            self._use_terms(uid)
+            loop.pid.gains = gains(*terms)
 
         def enable(text: str) -> None:
             on = one_of(text, "ON", "OFF") == "ON"
@@ -194,11 +197,6 @@ class MercuryITC(MercuryPanel):
         nouns |= {name: Noun(lambda: "OFF", _stay_off) for name in ("PIDT", "SWMD", "FAUT")}
         return {f"LOOP:{name}": noun for name, noun in nouns.items()}
 
-    def _use_terms(self, uid: str) -> None:
-        band_K, integral_min, derivative_min = self._terms[uid]
-        integral_per_s = 1.0 / (_s_per_min * integral_min) if integral_min else 0.0
-        self.loops[uid].pid.gains = Gains(100.0 / max(band_K, 1e-3), integral_per_s, _s_per_min * derivative_min)
-
     def _connect(self, uid: str, text: str) -> None:
         """Give the heater to this loop, from whichever has it; 0 or None takes it away."""
         wanted = one_of(text, _HEATER, "0", "None") == _HEATER
@@ -221,17 +219,6 @@ class MercuryITC(MercuryPanel):
         self.prepare(True)
         if (outcome := self._outcome(self._devices["MB1.T1"]["TEMP"][name], value)) != "VALID":
             raise ConfigError(f"{self.name!r} takes no {knob} {value!r}: {outcome}")
-
-
-class _Sense:
-    """What a loop sees of its thermometer (K), or None."""
-
-    def __init__(self, sensor: Sensor) -> None:
-        self._sensor = sensor
-
-    def __call__(self) -> float | None:
-        reading = self._sensor.read(noisy=False)
-        return reading.kelvin if reading.state is State.VALID else None
 
 
 def _kind(sensor: Sensor) -> str:

@@ -12,12 +12,12 @@ from typing import ClassVar
 from ..core.errors import ConfigError
 from .magnet_supply import finite
 from .oxford import OxfordPanel
+from .oxford_regulator import gains, sensed
 from .oxford_tables import Pointers, Sweep, table
 from .sensors import Sensor, State
-from .temperature_loop import Drive, Gains, TemperatureLoop
+from .temperature_loop import Drive, TemperatureLoop
 from .world import World
 
-_s_per_min = 60.0
 _HOTTEST_K = 1677.7
 _LARGEST_V = 40.0
 _MOST_PERCENT = 99.9
@@ -68,7 +68,7 @@ class ITC503(OxfordPanel):
         self._control_sensor, self._mode, self._auto_pid = 1, 0, False
         self._pid = (5.0, 1.0, 0.0)
         self._gas_percent = 0.0
-        self.loop = TemperatureLoop(self._sense, (0.0, 1.0), Gains(0.0, 0.0, 0.0))
+        self.loop = TemperatureLoop(self._sense, (0.0, 1.0), gains(*self._pid))
         self._sweep = Sweep(self.loop.set_point)
         self._zones, self._targets = table(_PID_ENTRIES, 4), table(_TARGETS, 1)
         pointers = Pointers()
@@ -93,7 +93,6 @@ class ITC503(OxfordPanel):
         for (reading, writing), values in tables.items():
             self._queries[reading] = partial(pointers.read, values)
             self._orders[writing] = partial(pointers.write, values)
-        self._use_pid()
         world.cryostat.attach(self._heat)
 
     def execute(self, command: str) -> str | None:
@@ -126,11 +125,7 @@ class ITC503(OxfordPanel):
         return self._heater_V() ** 2 / self._heater_ohm
 
     def _sense(self) -> float | None:
-        sensor = self._sensors.get(self._control_sensor)
-        if sensor is None:
-            return None
-        reading = sensor.read(noisy=False)
-        return reading.kelvin if reading.state is State.VALID else None
+        return sensed(self._sensors.get(self._control_sensor))
 
     def _enter_zone(self) -> None:
         """Take the terms of the first entry whose upper limit is not below the set point."""
@@ -138,14 +133,8 @@ class ITC503(OxfordPanel):
         for top_K, *pid in self._zones:
             if top_K and set_K <= top_K:
                 self._pid = (pid[0], pid[1], pid[2])
-                self._use_pid()
+                self.loop.pid.gains = gains(*self._pid)
                 return
-
-    def _use_pid(self) -> None:
-        band_K, integral_min, derivative_min = self._pid
-        # A band of nothing is on and off; an integral time of nothing is no integral action.
-        integral_per_s = 1.0 / (_s_per_min * integral_min) if integral_min else 0.0
-        self.loop.pid.gains = Gains(100.0 / max(band_K, 1e-3), integral_per_s, _s_per_min * derivative_min)
 
     def _percent(self) -> float:
         return min(self.loop.percent, _MOST_PERCENT)
@@ -163,7 +152,7 @@ class ITC503(OxfordPanel):
         sensor = self._sensors.get(n)
         if sensor is None:
             return "0.0"
-        reading = sensor.read()
+        reading = sensor.read(sensor.kind.curve)
         if reading.state is State.VALID:
             return _kelvin(reading.kelvin)
         return f"{_HOTTEST_K:.1f}" if reading.state is State.TOO_HOT else "0.0"
@@ -173,7 +162,7 @@ class ITC503(OxfordPanel):
 
     def _frequency(self, n: int) -> str:
         sensor = self._sensors.get(n)
-        return str(_IDLE_FREQUENCY + (round(sensor.read().units) if sensor is not None else 0))
+        return str(_IDLE_FREQUENCY + (round(sensor.read(sensor.kind.curve).units) if sensor is not None else 0))
 
     def _status(self) -> str:
         """`nAnCnSnnHnLn`."""
@@ -235,7 +224,7 @@ class ITC503(OxfordPanel):
         terms = list(self._pid)
         terms[which] = value
         self._pid = (terms[0], terms[1], terms[2])
-        self._use_pid()
+        self.loop.pid.gains = gains(*self._pid)
         return True
 
     def _set_sensor(self, value: float) -> bool:

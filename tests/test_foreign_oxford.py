@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from pymeasure.instruments.oxfordinstruments import IPS120_10, PS120_10, ips120_10
+from pymeasure.instruments.oxfordinstruments import IPS120_10, PS120_10, MercuryiTC, ips120_10, itc503
+from pymeasure.instruments.oxfordinstruments import ITC503 as PymeasureITC503
 from pymeasure.instruments.oxfordinstruments.base import OxfordVISAError
 from pymeasure.instruments.oxfordinstruments.ips120_10 import MagnetError
 from pyvisa.errors import VisaIOError
@@ -16,7 +18,9 @@ from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.front_panel import FrontPanel
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.mercury_ips import MercuryIPS
+from remanence.simulators.mercury_itc import MercuryITC
 from remanence.simulators.oxford_ips120 import IPS120, PS120
+from remanence.simulators.oxford_itc503 import ITC503
 from remanence.simulators.sample import load_sample
 from remanence.simulators.tcp import TcpServer, serve
 from remanence.simulators.world import World, WorldSettings
@@ -372,3 +376,128 @@ def test_qcodes_mercury_cannot_be_made_for_a_single_axis(rig_of: Callable[..., R
     rig = rig_of(MercuryIPS)
     with pytest.raises(ValueError, match="could not convert"):
         Axes(rig)
+
+
+# pymeasure's ITC503
+
+
+@pytest.fixture
+def itc(rig_of: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch) -> tuple[Rig, Any]:
+    rig = rig_of(ITC503)
+    monkeypatch.setattr(itc503, "sleep", rig.clock.sleep)
+    monkeypatch.setattr(itc503, "time", rig.clock.now)
+    return rig, rig.drive(PymeasureITC503, timeout=500)
+
+
+def test_pymeasures_itc_regulates_a_temperature_and_waits_for_it(itc: tuple[Rig, Any]) -> None:
+    rig, controller = itc
+    assert controller.version == "ITC503 Version 1.11 (c) OXFORD 1997"
+    assert controller.control_mode == "LL"
+    with pytest.raises(OxfordVISAError, match="T10"):
+        controller.temperature_setpoint = 10.0
+    controller.control_mode = "RU"
+    assert controller.control_mode == "RU"
+    controller.write("M4")
+    controller.proportional_band, controller.integral_action_time, controller.derivative_action_time = 5.0, 0.2, 0.0
+    assert (controller.proportional_band, controller.integral_action_time) == (5.0, 0.2)
+    controller.temperature_setpoint = 10.0
+    assert controller.temperature_setpoint == 10.0
+    # Without heat it cools while one talks to it.
+    assert controller.temperature_error == pytest.approx(10.0 - rig.world.cryostat.block_K, abs=0.1)
+    assert 4.0 < controller.temperature_error < 8.4
+    controller.heater_gas_mode = "AM"
+    start_s = rig.clock.now()
+    controller.wait_for_temperature(error=0.02, thermalize_interval=30)
+    rig.world.advance()
+    assert rig.world.cryostat.block_K == pytest.approx(10.0, abs=0.02)
+    assert 40.0 < rig.clock.now() - start_s < 600.0
+    assert controller.temperature_1 == pytest.approx(10.0, abs=0.02)
+    assert controller.temperature_2 == pytest.approx(rig.world.cryostat.sample_K, rel=1e-3)
+    assert controller.temperature_3 == 0.0
+    watts = controller.heater_voltage**2 / 40.0
+    assert watts == pytest.approx(0.02 * 8.4, rel=0.08)
+    with pytest.raises(OxfordVISAError, match="O20"):
+        controller.heater = 20.0
+    controller.heater_gas_mode = "MANUAL"
+    controller.heater, controller.gasflow = 20.0, 35.0
+    assert (controller.heater, controller.gasflow, controller.heater_voltage) == (20.0, 35.0, 0.8)
+
+
+def test_pymeasures_itc_programs_and_runs_a_sweep(itc: tuple[Rig, Any]) -> None:
+    rig, controller = itc
+    with pytest.raises(AttributeError, match="remote"):
+        controller.program_sweep([8.0, 10.0], 1.0, 0.5)
+    controller.control_mode = "RU"
+    controller.temperature_setpoint = 6.0
+    controller.program_sweep(np.array([8.0, 10.0]), sweep_time=1.0, hold_time=0.5)
+    controller.sweep_status = 1
+    assert controller.sweep_status == 1
+    rig.clock.sleep(30.0)
+    assert controller.temperature_setpoint == pytest.approx(7.0, abs=0.05)
+    rig.clock.sleep(45.0)
+    assert (controller.sweep_status, controller.temperature_setpoint) == (2, 8.0)
+    rig.clock.sleep(120.0)
+    assert (controller.sweep_status, controller.temperature_setpoint) == (0, 10.0)
+    controller.wipe_sweep_table()
+    controller.pointer = (1, 1)
+    # This driver strips an R from a reply, not an r: what its tables give stays text.
+    assert controller.sweep_table == "r0.0"
+
+
+def test_pymeasures_itc_uses_the_pid_table_and_reads_the_gas_flow_status_wrongly(itc: tuple[Rig, Any]) -> None:
+    rig, controller = itc
+    controller.control_mode = "RU"
+    for y, value in enumerate((20.0, 4.0, 0.5, 0.0), 1):
+        controller.pointer = (1, y)
+        controller.auto_pid_table = value
+    controller.temperature_setpoint, controller.auto_pid = 10.0, True
+    rig.clock.sleep(5.0)
+    assert (controller.auto_pid, controller.proportional_band, controller.integral_action_time) == (True, 4.0, 0.5)
+    with pytest.raises(OxfordVISAError, match="P3"):
+        controller.proportional_band = 3.0
+    controller.x_pointer = 3
+    controller.target_voltage_table = 12.0
+    controller.front_panel_display = "heater voltage"
+    controller.heater_gas_mode = "AUTO"
+    assert (controller.target_voltage_table, controller.target_voltage) == ("t12.0", "n12.0")
+    with pytest.raises(ValueError, match="m"):
+        _ = controller.gasflow_control_status
+
+
+# pymeasure's MercuryiTC
+
+
+def test_pymeasures_mercury_itc_regulates_ramps_and_does_not_notice_a_refusal(rig_of: Callable[..., Rig]) -> None:
+    rig = rig_of(MercuryITC)
+    controller = rig.drive(MercuryiTC, timeout=500)
+    assert controller.identity == "IDN:OXFORD INSTRUMENTS:MERCURY ITC:123450001:2.6.04.000"
+    sensor, heater = controller.TS_MB, controller.HTR_MB
+    assert (heater.voltage_limit, heater.resistance, heater.max_power) == (25.0, 50.0, 12.5)
+    heater.voltage_limit = 5.0
+    assert heater.max_power == 0.5
+    assert sensor.temperature == pytest.approx(6.0, rel=1e-3)
+    assert sensor.voltage == pytest.approx(2252.9 * 10e-6, rel=0.01)
+    sensor.control_loop_heater_percent = 40.0
+    assert (sensor.control_loop_heater_percent, heater.voltage) == (40.0, 2.0)
+    assert (heater.current, heater.power) == (0.04, 0.08)
+    sensor.control_loop_P, sensor.control_loop_I, sensor.control_loop_D = 5.0, 0.2, 0.0
+    assert (sensor.control_loop_P, sensor.control_loop_I, sensor.control_loop_D) == (5.0, 0.2, 0.0)
+    sensor.control_loop_temperature_setpoint = 10.0
+    sensor.control_loop_PID_enabled = True
+    rig.clock.sleep(600.0)
+    assert sensor.temperature == pytest.approx(10.0, rel=1e-3)
+    assert heater.power == pytest.approx(0.02 * 8.4, rel=0.02)
+    sensor.control_loop_ramp_enabled, sensor.control_loop_ramp_rate = True, 2.0
+    assert (sensor.control_loop_ramp_enabled, sensor.control_loop_ramp_rate) == (True, 2.0)
+    sensor.control_loop_temperature_setpoint = 14.0
+    rig.clock.sleep(60.0)
+    assert sensor.temperature == pytest.approx(12.0, abs=0.15)
+    rig.clock.sleep(300.0)
+    assert sensor.temperature == pytest.approx(14.0, rel=2e-3)
+    # Every SET is answered; this driver reads the answer and throws it away.
+    sensor.control_loop_heater_percent = 50.0
+    assert sensor.control_loop_heater_percent == pytest.approx(100.0 * (0.02 * 12.4 * 50.0) ** 0.5 / 5.0, rel=0.02)
+    controller.add_temperature_sensor("DB6.T1")
+    assert controller.TS["DB6.T1"].temperature == pytest.approx(rig.world.cryostat.sample_K, rel=1e-3)
+    controller.add_temperature_sensor("DB9.T1")
+    assert controller.TS["DB9.T1"].temperature == "NOT_FOUND"
