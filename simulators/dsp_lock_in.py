@@ -7,13 +7,28 @@ millihertz, millidegrees.
 """
 
 import math
-import re
 import struct
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from functools import partial
 from typing import ClassVar
 
 from .curve_buffer import ENDLESS, ONCE, CurveBuffer
+from .dsp_commands import (
+    COMPLETE,
+    DATA,
+    INVALID,
+    OVERLOAD,
+    PARAMETER,
+    REQUEST,
+    UNLOCKED,
+    Wrong,
+    float_of,
+    number_of,
+    parse,
+    real,
+    unspaced,
+    whole,
+)
 from .excitation import Excitation
 from .lock_in import LockIn, Tuning, clip
 from .srs_commands import folded
@@ -26,20 +41,6 @@ _LEAST_LOW_NOISE = 7
 _FULL, _LARGEST = 10000, 30000
 # The input amplifier clips this peak over its gain.
 _LARGEST_INPUT_V = 3.0
-
-_COMMAND = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(\.?)(?:[\s,]+(.*?))?\s*")
-_UNSPACED = re.compile(r"([A-Z]+)([0-9]+)")
-
-# Bits of ST and of a serial poll.
-COMPLETE, INVALID, PARAMETER, UNLOCKED, OVERLOAD, REQUEST, DATA = 1, 2, 4, 8, 16, 64, 128
-
-
-class Wrong(Exception):  # noqa: N818  an answer, not a defect
-    """A command that is not done: unknown (`INVALID`) or with an argument that does not fit (`PARAMETER`)."""
-
-    def __init__(self, bit: int = PARAMETER) -> None:
-        super().__init__(bit)
-        self.bit = bit
 
 
 class DSPLockIn(LockIn):
@@ -83,8 +84,8 @@ class DSPLockIn(LockIn):
             "X": self._outputs("x"), "Y": self._outputs("y"), "MAG": self._outputs("magnitude"),
             "PHA": self._outputs("phase"), "XY": self._outputs("x", "y"), "MP": self._outputs("magnitude", "phase"),
             "NN": self._outputs("noise"), "RT": self._outputs("ratio"), "LR": self._outputs("log ratio"),
-            "NHZ": lambda a, point: _float(self.noise_V_per_sqrtHz()),
-            "FRQ": lambda a, point: _number(self.reference_Hz(), 1e3, point),
+            "NHZ": lambda a, point: float_of(self.noise_V_per_sqrtHz()),
+            "FRQ": lambda a, point: number_of(self.reference_Hz(), 1e3, point),
             "SEN": self._sensitivity, "TC": self._time_constant, "REFN": self._harmonic_number,
             "OA": partial(self._oscillator, "OA", 1e6, 0.0, 5.0),
             "OF": partial(self._oscillator, "OF", 1e3, 1e-3, 2.5e5),
@@ -112,9 +113,10 @@ class DSPLockIn(LockIn):
         self.world.advance()
         name, point, arguments = parse(command)
         handler = self._commands.get(name)
-        if handler is None and (unspaced := _UNSPACED.fullmatch(name)):
+        if handler is None:
             # The blank in front of a number may be left out.
-            handler, arguments = self._commands.get(unspaced[1]), [unspaced[2], *arguments]
+            name, number = unspaced(name)
+            handler, arguments = self._commands.get(name), [number, *arguments]
         if handler is None:
             self._wrong |= INVALID
             return None
@@ -206,7 +208,7 @@ class DSPLockIn(LockIn):
             values = [self.read(name) for name in names]
             if point:
                 full = self.full_scale() / _FULL
-                return self._join(_float(v * units.get(name, full)) for v, name in zip(values, names, strict=True))
+                return self._join(float_of(v * units.get(name, full)) for v, name in zip(values, names, strict=True))
             return self._join(str(round(value)) for value in values)
 
         return answer
@@ -248,7 +250,7 @@ class DSPLockIn(LockIn):
         low, high, _ = self.integers[name]
         if not arguments:
             return str(self._numbers[name])
-        value = _whole(arguments, low, high)
+        value = whole(arguments, low, high)
         if name == "ACGAIN":
             self._numbers["AUTOMATIC"] = 0
         if name == "IMODE" and value == 2:
@@ -258,20 +260,20 @@ class DSPLockIn(LockIn):
 
     def _sensitivity(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
-            return _float(self.full_scale()) if point else str(self._sen)
-        self._sen = _whole(arguments, _LEAST_LOW_NOISE if self._numbers["IMODE"] == 2 else 1, len(SENSITIVITIES_V) - 1)
+            return float_of(self.full_scale()) if point else str(self._sen)
+        self._sen = whole(arguments, _LEAST_LOW_NOISE if self._numbers["IMODE"] == 2 else 1, len(SENSITIVITIES_V) - 1)
         return None
 
     def _time_constant(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
-            return _float(self.time_constants_s[self._tc]) if point else str(self._tc)
-        self._tc = _whole(arguments, 0, len(self.time_constants_s) - 1)
+            return float_of(self.time_constants_s[self._tc]) if point else str(self._tc)
+        self._tc = whole(arguments, 0, len(self.time_constants_s) - 1)
         return None
 
     def _harmonic_number(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
             return str(self._refn)
-        harmonic = _whole(arguments, 1, self.largest_harmonic)
+        harmonic = whole(arguments, 1, self.largest_harmonic)
         if harmonic * self.reference_Hz() > 2.5e5:
             raise Wrong
         self._refn = harmonic
@@ -281,8 +283,8 @@ class DSPLockIn(LockIn):
         self, name: str, per_unit: float, low: float, high: float, arguments: list[str], point: bool
     ) -> str | None:
         if not arguments:
-            return _number(self._oscillators[name], per_unit, point)
-        value = _real(arguments) / (1.0 if point else per_unit)
+            return number_of(self._oscillators[name], per_unit, point)
+        value = real(arguments) / (1.0 if point else per_unit)
         if not low <= value <= high:
             raise Wrong
         self._oscillators[name] = folded(value) if name == "REFP" else value
@@ -292,30 +294,30 @@ class DSPLockIn(LockIn):
         on, part = self._offsets[channel]
         if not arguments:
             return self._join((str(int(on)), str(round(part * _FULL))))
-        switched = _whole(arguments[:1], 0, 1) == 1
-        hundredths = _whole(arguments[1:], -_LARGEST, _LARGEST) if len(arguments) > 1 else round(part * _FULL)
+        switched = whole(arguments[:1], 0, 1) == 1
+        hundredths = whole(arguments[1:], -_LARGEST, _LARGEST) if len(arguments) > 1 else round(part * _FULL)
         self._offsets[channel] = switched, hundredths / _FULL
         return None
 
     def _line_filter(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
             return self._join(str(n) for n in self._line)
-        self._line = (_whole(arguments[:1], 0, 3), _whole(arguments[1:], 0, 1) if len(arguments) > 1 else 0)
+        self._line = (whole(arguments[:1], 0, 3), whole(arguments[1:], 0, 1) if len(arguments) > 1 else 0)
         return None
 
     def _output_voltage(self, arguments: list[str], point: bool) -> str | None:
-        channel = _whole(arguments[:1], 1, self.converters[1])
+        channel = whole(arguments[:1], 1, self.converters[1])
         if len(arguments) == 1:
-            return _number(self._outputs_V[channel], 1e3, point)
-        value_V = _real(arguments[1:]) / (1.0 if point else 1e3)
+            return number_of(self._outputs_V[channel], 1e3, point)
+        value_V = real(arguments[1:]) / (1.0 if point else 1e3)
         if abs(value_V) > self.largest_output_V:
             raise Wrong
         self._outputs_V[channel] = value_V
         return None
 
     def _input_voltage(self, arguments: list[str], point: bool) -> str:
-        _whole(arguments, 1, self.converters[0])
-        return _number(0.0, 1e3, point)  # nothing is wired to them
+        whole(arguments, 1, self.converters[0])
+        return number_of(0.0, 1e3, point)  # nothing is wired to them
 
     # Automatic functions
 
@@ -353,13 +355,13 @@ class DSPLockIn(LockIn):
     def _curve_bits(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
             return str(self.curves.bits)
-        bits = _whole(arguments, 1, (1 << len(self.quantities)) - 1)
+        bits = whole(arguments, 1, (1 << len(self.quantities)) - 1)
         return self._halt(partial(self.curves.choose, bits))
 
     def _curve_length(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
             return str(self.curves.length)
-        length = _whole(arguments, 1, self.points)
+        length = whole(arguments, 1, self.points)
         self._tap.due_s = math.inf
         if not self.curves.resize(length):
             raise Wrong
@@ -369,7 +371,7 @@ class DSPLockIn(LockIn):
         unit_s = self.interval_unit_s
         if not arguments:
             return str(round(self.curves.interval_s / unit_s))
-        asked_s = _whole(arguments, 0, 1000000000) * unit_s
+        asked_s = whole(arguments, 0, 1000000000) * unit_s
         self.curves.interval_s = max(1, math.ceil(asked_s / self.shortest_s - 1e-9)) * self.shortest_s
         return None
 
@@ -387,7 +389,7 @@ class DSPLockIn(LockIn):
         self._tap.due_s = self._tap.due_s + self.curves.interval_s if self.curves.running else math.inf
 
     def _points_of(self, arguments: list[str]) -> list[int]:
-        curve = self.curves.curve(_whole(arguments, 0, len(self.quantities) - 1))
+        curve = self.curves.curve(whole(arguments, 0, len(self.quantities) - 1))
         if curve is None:
             raise Wrong
         return curve
@@ -395,19 +397,19 @@ class DSPLockIn(LockIn):
     def _dump(self, arguments: list[str], point: bool) -> str:
         """One point a line. In floating point it takes the sensitivity that was stored with it."""
         values = self._points_of(arguments)
-        quantity = self.quantities[_whole(arguments, 0, len(self.quantities) - 1)]
+        quantity = self.quantities[whole(arguments, 0, len(self.quantities) - 1)]
         end = self.reply_end.decode("latin-1")
         if not point:
             return end.join(str(value) for value in values)
         if quantity not in ("x", "y", "magnitude", "phase"):
             raise Wrong
         if quantity == "phase":
-            return end.join(_float(0.01 * value) for value in values)
+            return end.join(float_of(0.01 * value) for value in values)
         codes = self.curves.curve(self.quantities.index("sensitivity"))
         if codes is None:
             raise Wrong
         full = [SENSITIVITIES_V[code % 32] * _MODES[code // 32] / _FULL for code in codes]
-        return end.join(_float(value * one) for value, one in zip(values, full, strict=True))
+        return end.join(float_of(value * one) for value, one in zip(values, full, strict=True))
 
     def _dump_binary(self, arguments: list[str], point: bool) -> str:
         """Two bytes a point, the high one first."""
@@ -431,42 +433,3 @@ class DSPLockIn(LockIn):
         self._wrong = 0
         self._halt(self.curves.forget)
         self._apply()
-
-
-@lru_cache(maxsize=512)
-def parse(command: str) -> tuple[str, bool, list[str]]:
-    """Name, floating point, arguments."""
-    match = _COMMAND.fullmatch(command)
-    if match is None:
-        return "", False, []
-    return match[1].upper(), bool(match[2]), re.split(r"[\s,]+", match[3]) if match[3] else []
-
-
-def _whole(arguments: list[str], low: int, high: int) -> int:
-    value = _real(arguments)
-    if value != int(value) or not low <= value <= high:
-        raise Wrong
-    return int(value)
-
-
-def _real(arguments: list[str]) -> float:
-    if len(arguments) != 1:
-        raise Wrong
-    try:
-        value = float(arguments[0])
-    except ValueError:
-        raise Wrong from None
-    if not math.isfinite(value):
-        raise Wrong
-    return value
-
-
-def _number(value: float, per_unit: float, point: bool) -> str:
-    return _float(value) if point else str(round(value * per_unit))
-
-
-def _float(value: float) -> str:
-    """`1.0E-01`: as many digits as there are, seven at most."""
-    mantissa, exponent = f"{value:.6E}".split("E")
-    mantissa = mantissa.rstrip("0")
-    return f"{mantissa}{'0' if mantissa.endswith('.') else ''}E{exponent}"

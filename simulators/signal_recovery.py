@@ -7,7 +7,8 @@ Wire facts after the 7270 manual (responses, pages 6-5, 6-34 and 6-35; the 7124'
 from collections.abc import Callable
 from typing import ClassVar
 
-from .dsp_lock_in import COMPLETE, DATA, OVERLOAD, REQUEST, DSPLockIn
+from .dsp_commands import COMPLETE, DATA, OVERLOAD, REQUEST
+from .dsp_lock_in import DSPLockIn
 from .world import World
 
 _SHARED = (
