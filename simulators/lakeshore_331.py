@@ -110,7 +110,7 @@ def _settings() -> dict[str, Setting]:
 class Model331(CsetController):
     """Input A is the block with the heater of loop 1, B the sample; loop 2 gives into the air."""
 
-    model: ClassVar[str] = "MODEL331S"
+    model: ClassVar[str] = "Model331"
     firmware: ClassVar[str] = "020301"
     identity: ClassVar[str] = "LSCI,MODEL331S,331123,020301"
     digits: ClassVar[int] = 6

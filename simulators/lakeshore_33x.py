@@ -102,7 +102,7 @@ class _Family33x(LoopController):
 
     def enabled(self, name: str) -> bool:
         """By INTYPE: sensor type 0 is off."""
-        return self.number("INTYPE", name) > 0
+        return self._held["INTYPE"][name][0] != 0.0
 
     def stays_on(self, key: str) -> bool:
         """By OUTMODE: power-up enabled."""
@@ -131,7 +131,7 @@ class _Family33x(LoopController):
 class Model335(_Family33x):
     """Two inputs and two outputs: 75 W in three ranges, and 25 W or ±10 V."""
 
-    model: ClassVar[str] = "MODEL335"
+    model: ClassVar[str] = "Model335"
     firmware: ClassVar[str] = "1.7"
     identity: ClassVar[str] = "LSCI,MODEL335,335A123/#######,1.7"
     outputs_table: ClassVar[tuple[str, ...]] = ("1", "2")
@@ -153,7 +153,7 @@ class Model335(_Family33x):
 class Model336(_Family33x):
     """Four inputs; outputs 1 (100 W) and 2 (50 W) in three ranges, 3 and 4 of ±10 V."""
 
-    model: ClassVar[str] = "MODEL336"
+    model: ClassVar[str] = "Model336"
     firmware: ClassVar[str] = "2.9"
     identity: ClassVar[str] = "LSCI,MODEL336,336A123/#######,2.9"
     # Reported of it: two sockets at a time. That a third is reset is a guess.

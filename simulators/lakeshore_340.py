@@ -56,7 +56,7 @@ def _settings() -> dict[str, Setting]:
 class Model340(CsetController):
     """Input A is the block with the heater of loop 1, B the sample; loop 2 gives into the air."""
 
-    model: ClassVar[str] = "MODEL340"
+    model: ClassVar[str] = "Model340"
     firmware: ClassVar[str] = "061407"
     identity: ClassVar[str] = "LSCI,MODEL340,340123,061407"
     partial: ClassVar[bool] = True
@@ -94,7 +94,7 @@ class Model340(CsetController):
 
     def enabled(self, name: str) -> bool:
         """By INSET."""
-        return self.number("INSET", name) == 1
+        return self._held["INSET"][name][0] == 1.0
 
     def over_limit(self, key: str) -> bool:
         """Whether the loop's input is at its CLIMIT."""

@@ -53,7 +53,7 @@ def _settings() -> dict[str, Setting]:
         "DOUT": Setting((whole(0, 31, 0, "02.0f"),)), "FREQ": Setting((whole(1, 5, 2),), (("0", "A"),)),
         "FILTER": Setting((whole(0, 1, 1), whole(1, 200, 5, "03.0f"), whole(1, 80, 5, "02.0f")), inputs),
         "HTRSET": Setting(
-            (number(1.0, 2000.0, 100.0), whole(0, 2, 0), number(0.0, 0.64, 0.0, "+06.3f"), whole(1, 2, 2)),
+            (number(1.0, 2000.0, 100.0, "g"), whole(0, 2, 0), number(0.0, 0.64, 0.0, "+06.3f"), whole(1, 2, 2)),
             (("0", "1"),), {"1": (1.0, 2.0, 0.0, 2.0)},
         ),
         "IEEE": Setting((whole(0, 3, 0), whole(0, 1, 0), whole(1, 30, 12, "02.0f"))),
@@ -80,7 +80,7 @@ def _settings() -> dict[str, Setting]:
 class Model372(LoopController):
     """Channel 1 and input A are the block, channel 2 is the sample; outputs 0 and 1 heat the block."""
 
-    model: ClassVar[str] = "MODEL372"
+    model: ClassVar[str] = "Model372"
     firmware: ClassVar[str] = "1.3"
     identity: ClassVar[str] = "LSCI,MODEL372,372A123/#######,1.3"
     inputs_table: ClassVar[tuple[str, ...]] = _INPUTS
@@ -169,9 +169,9 @@ class Model372(LoopController):
 
     def enabled(self, name: str) -> bool:
         """By INSET."""
-        return self.number("INSET", name) == 1
+        return self._held["INSET"][name][0] == 1.0
 
-    def read(self, name: str, noisy: bool = True) -> Reading:
+    def read(self, name: str, noisy: bool = True, units: bool = True) -> Reading:
         """Input A now; a channel as the scanner saw it last."""
         if not self.enabled(name) or self.inputs[name].sensor is None:
             return Reading(0.0, 0.0, State.OPEN if self.enabled(name) else State.NO_CURVE)
@@ -190,11 +190,11 @@ class Model372(LoopController):
         _, _, follows, chosen, shunted, _ = self.numbers("INTYPE", name)
         if shunted:
             return Reading(0.0, 0.0, State.ZERO)
-        curve = self.curves.get(found.curve)
+        curve = self.curves.at(found.curve)
         clean = found.sensor.read(curve, noisy=False)
         if clean.state not in (State.VALID, State.NO_CURVE, State.TOO_COLD, State.TOO_HOT):
             return clean
-        ohms = (curve or found.sensor.kind.curve).units(clean.kelvin) if clean.kelvin else clean.units
+        ohms = clean.units
         if name != "A":
             if follows:
                 kind[3] = chosen = float(next((n for n, full in enumerate(_RANGES_ohm, 1) if full >= ohms), 22))
@@ -203,7 +203,7 @@ class Model372(LoopController):
         if not noisy:
             return clean
         factor = min(1000.0, max(0.01, _USUAL_V / self._excitation(name, ohms)[0]))
-        return found.sensor.read(curve, noisy=True, noise_factor=factor)
+        return found.sensor.read(curve, noise_factor=factor)
 
     def _excitation(self, name: str, ohms: float) -> tuple[float, float]:
         """Voltage across and current through a sensor (V, A)."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from .lakeshore_grammar import NoAnswer, integer, real
-from .sensors import CURVES, Curve, Unit
+from .sensors import CURVES, NO_CURVE, Curve, Unit
 
 FIRST_USER = 21
 _POINTS = 200
@@ -20,6 +20,10 @@ class CurveMemory:
     def get(self, number: int) -> Curve | None:
         """A curve, or None where there is none."""
         return self._curves.get(number)
+
+    def at(self, number: int) -> Curve:
+        """A curve, or one without breakpoints where there is none."""
+        return self._curves.get(number, NO_CURVE)
 
     def put(self, curve: Curve) -> int:
         """Store a curve in the first place for users that is free, and give its number."""

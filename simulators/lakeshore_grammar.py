@@ -114,7 +114,7 @@ def keys(setting: Setting) -> list[str]:
 
 def digits(value: float, count: int) -> str:
     """A sign and `count` digits with a point among them, at least three before it: `+004.2000`."""
-    before = max(3, len(str(int(abs(value)))))
+    before = 3 if -999.0 < value < 999.0 else max(3, len(str(int(abs(value)))))
     return f"{value:+0{count + 2}.{max(0, count - before)}f}"
 
 

@@ -41,6 +41,7 @@ class LoopController(LakeShore):
 
     def _make_loops(self) -> dict[str, TemperatureLoop]:
         self._told: dict[str, tuple[float, float]] = {}
+        self._controlled: dict[str, str] = dict.fromkeys(self.outputs_table, "")
         loops: dict[str, TemperatureLoop] = {}
         for key in self.outputs_table:
             sense, limit = partial(self._sense, key), partial(self.over_limit, key)
@@ -119,7 +120,7 @@ class LoopController(LakeShore):
     # The loops
 
     def _sense(self, key: str) -> float | None:
-        return self.control_K(self.control_input(key))
+        return self.control_K(self._controlled[key])
 
     def _changed(self, mnemonic: str, key: str) -> None:
         super()._changed(mnemonic, key)
@@ -144,6 +145,7 @@ class LoopController(LakeShore):
         """Let the loop have what the settings say of mode and power now, and the heater at once its output."""
         loop = self.loops[output]
         loop.powers_W = self.powers_W(output)
+        self._controlled[output] = self.control_input(output)
         loop.drive, zoned = self.drive(output)
         if bool(loop.zones) != zoned:
             self._use_zones(output)

@@ -1,9 +1,6 @@
-"""What all Lake Shore temperature controllers share: settings, inputs with curves, loops, status and alarms.
+"""What all Lake Shore temperature controllers have: inputs with curves, outputs with loops, limits, alarms, relays.
 
-A model says in tables what its settings are and what drives its outputs. Wire facts that hold for all: CR LF both
-ways, commands of one line separated by `;`, answers joined by `;`, and no error reply: what is not understood is not
-answered (manuals of the 331 and 340; the 335, 336, 350 and 372 as QCoDeS, pymeasure, ISIS and Lake Shore's own Python
-package drive them).
+A model says in tables what its settings are and what drives its outputs. For sources see `lakeshore_settings`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,15 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..core.errors import ConfigError
-from .front_panel import FrontPanel
 from .lakeshore_curves import CurveMemory
-from .lakeshore_grammar import Field, NoAnswer, Setting, Value, commands, digits, keys, whole
+from .lakeshore_grammar import NoAnswer
+from .lakeshore_settings import SettingsPanel
 from .sensors import KINDS, Reading, Sensor, State
 from .temperature_loop import TemperatureLoop
 from .world import World
 
-# Bits of *ESR?
-_POWER_ON, _COMMAND_ERROR, _EXECUTION_ERROR, _OPERATION_COMPLETE = 128, 32, 16, 1
 # Bits of the operation events, where a model has them: an alarm, a sensor that is over range, a ramp that has ended.
 _ALARM, _OVERLOAD, _RAMP_DONE = 1, 2, 4
 
@@ -28,12 +23,6 @@ STATUS_BITS: dict[State, int] = {
     State.NO_CURVE: 0,
 }  # fmt: skip
 INVALID = 1
-
-# Held by every model.
-COMMON: dict[str, Setting] = {
-    "*ESE": Setting((whole(0, 255, 0, "03.0f"),)), "*SRE": Setting((whole(0, 255, 0, "03.0f"),)),
-    "LOCK": Setting((whole(0, 1, 0), whole(0, 999, 123, "03.0f"))),
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -46,26 +35,19 @@ class Input:
     low_alarm: bool = False
 
 
-class LakeShore(FrontPanel):
+class LakeShore(SettingsPanel):
     """A Lake Shore controller in general; the models below it fill the tables.
 
     `nodes` says where the sensor of an input is (`block`, `sample`), `sensors` which of `sensors.KINDS` it is, and
     `heated` which outputs have the block's heater of `heater_ohm` connected; the others give into the air.
     """
 
-    reply_end: ClassVar[bytes] = b"\r\n"
-    latency_s: ClassVar[float] = 0.02
     inputs_table: ClassVar[tuple[str, ...]] = ("A", "B")
     outputs_table: ClassVar[tuple[str, ...]] = ("1", "2")
-    settings_table: ClassVar[Mapping[str, Setting]] = {}
     standard_curves: ClassVar[Mapping[int, str]] = {
         1: "DT-470", 2: "DT-670", 6: "PT-100", 8: "RX-102A",
     }  # fmt: skip
     last_curve: ClassVar[int] = 59
-    identity: ClassVar[str] = ""
-    digits: ClassVar[int] = 7
-    # Whether fields at the end of an order may be left out.
-    partial: ClassVar[bool] = False
     default_nodes: ClassVar[Mapping[str, str]] = {"A": "block", "B": "sample"}
     default_sensors: ClassVar[Mapping[str, str]] = {}
     default_heated: ClassVar[tuple[str, ...]] = ("1",)
@@ -90,9 +72,6 @@ class LakeShore(FrontPanel):
     ) -> None:
         super().__init__(world, name, wiring)
         self.heater_ohm = self.default_heater_ohm if heater_ohm is None else heater_ohm
-        self._events, self._operation = _POWER_ON, 0
-        self._settings: Mapping[str, Setting] = {**COMMON, **self.settings_table}
-        self._held: dict[str, dict[str, list[Value]]] = {}
         self.curves = CurveMemory(self.standard_curves, self.last_curve, self.write)
         self.inputs = self._connect(self.default_nodes if nodes is None else nodes, sensors or {})
         self.loops: dict[str, TemperatureLoop] = self._make_loops()
@@ -114,86 +93,6 @@ class LakeShore(FrontPanel):
             raise ConfigError(f"{self.name} has no sensor at {input_name!r}")
         return found.sensor
 
-    def refuse(self, command: str) -> str | None:
-        """Nothing is said; the event of a failed execution stays."""
-        self._events |= _EXECUTION_ERROR
-
-    def power_cycle(self) -> None:
-        """Settings are kept in its memory; status and latched alarms are not, and it is in local again."""
-        self.world.advance()
-        self._events, self._operation = _POWER_ON, 0
-        self._forget_alarms()
-        mode = self._settings.get("MODE")
-        if mode is not None:
-            self._held["MODE"][""] = mode.start("")
-
-    def status_byte(self) -> int:
-        """Bit 5: a standard event that is enabled; bit 7: an operation event; bit 6: one of these asks for service."""
-        byte = 32 if self._events & int(self.number("*ESE")) else 0
-        if "OPSTE" in self._settings and self._operation & int(self.number("OPSTE")):
-            byte |= 128
-        return byte | (64 if byte & int(self.number("*SRE")) else 0)
-
-    def execute(self, command: str) -> str | None:
-        """One line: commands separated by `;`, their answers joined by `;`."""
-        answers: list[str] = []
-        for mnemonic, asks, arguments in commands(command):
-            # A temperature does not change in a tenth of a second; an order acts from its own instant.
-            self.world.advance(0.1 if asks else 0.0)
-            try:
-                if asks:
-                    answers.append(self._query(mnemonic, arguments))
-                else:
-                    self.world.cryostat.disturb()
-                    self._order(mnemonic, arguments)
-            except NoAnswer:
-                self._events |= _COMMAND_ERROR
-        return ";".join(answers) if answers else None
-
-    # Settings
-
-    def held(self, mnemonic: str, key: str = "") -> list[Value]:
-        """The fields of a setting as they are now."""
-        return self._held[mnemonic][key]
-
-    def numbers(self, mnemonic: str, key: str = "") -> tuple[float, ...]:
-        """The fields of a setting that are numbers."""
-        return tuple(value for value in self._held[mnemonic][key] if not isinstance(value, str))
-
-    def number(self, mnemonic: str, key: str = "") -> float:
-        """The first number of a setting."""
-        return self.numbers(mnemonic, key)[0]
-
-    def write(self, value: float) -> str:
-        """A number as this model writes it."""
-        return digits(value, self.digits)
-
-    def _query(self, mnemonic: str, arguments: list[str]) -> str:
-        if (own := self._queries.get(mnemonic)) is not None:
-            return own(arguments)
-        setting = self._settings.get(mnemonic)
-        if setting is None or len(arguments) != len(setting.index):
-            raise NoAnswer
-        values = self._held[mnemonic][setting.key(arguments)]
-        return ",".join(self._shown(field, value) for field, value in zip(setting.fields, values, strict=True))
-
-    def _order(self, mnemonic: str, arguments: list[str]) -> None:
-        setting = self._settings.get(mnemonic)
-        if setting is not None:
-            key = setting.key(arguments)
-            held = self._held[mnemonic]
-            held[key] = setting.changed(held[key], arguments[len(setting.index) :], self.partial)
-            self._changed(mnemonic, key)
-        elif (own := self._orders.get(mnemonic)) is not None:
-            own(arguments)
-        else:
-            raise NoAnswer
-
-    def _shown(self, field: Field, value: Value) -> str:
-        if isinstance(value, str):
-            return f"{value:{field.form}}"
-        return f"{value:{field.form}}" if field.form else self.write(value)
-
     def _changed(self, mnemonic: str, key: str) -> None:
         """A setting was ordered: let what hangs on it follow."""
         if mnemonic == "TLIMIT":
@@ -203,11 +102,9 @@ class LakeShore(FrontPanel):
             self._armed = any(self.number("ALARM", name) for name in self.inputs)
 
     def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
-        return {
-            "*IDN": lambda _: self.identity, "*ESR": lambda _: self._take_events(), "*OPC": lambda _: "1",
-            "*STB": lambda _: f"{self.status_byte():03d}", "*TST": lambda _: "0",
-            "KRDG": lambda a: self.write(self.read(self._input(a)).kelvin),
-            "CRDG": lambda a: self.write(self._celsius(self.read(self._input(a)))),
+        own: dict[str, Callable[[list[str]], str]] = {
+            "KRDG": lambda a: self.write(self.read(self._input(a), units=False).kelvin),
+            "CRDG": lambda a: self.write(self._celsius(self.read(self._input(a), units=False))),
             "SRDG": lambda a: self.write(self.read(self._input(a)).units),
             "RDGST": lambda a: f"{self.reading_status(self._input(a)):03d}",
             "INCRV": lambda a: f"{self.inputs[self._input(a)].curve:02d}", "CRVHDR": self.curves.header,
@@ -215,20 +112,18 @@ class LakeShore(FrontPanel):
             "RELAYST": self._relay_state, "KEYST": lambda _: "0",
             "OPST": lambda _: f"{self._operation_now():03d}", "OPSTR": lambda _: self._take_operation(),
         }  # fmt: skip
+        return super()._query_table() | own
 
     def _order_table(self) -> dict[str, Callable[[list[str]], None]]:
-        return {
-            "*CLS": lambda _: self._clear(), "*RST": lambda _: self.reset(), "*OPC": lambda _: self._complete(),
-            "*WAI": lambda _: None, "INCRV": self._set_curve, "CRVHDR": self.curves.store_header,
-            "CRVPT": self.curves.store_point,
-            "CRVDEL": self._delete_curve, "ALMRST": lambda _: self._forget_alarms(), "DFLT": self._set_defaults,
+        own: dict[str, Callable[[list[str]], None]] = {
+            "INCRV": self._set_curve, "CRVHDR": self.curves.store_header, "CRVPT": self.curves.store_point,
+            "CRVDEL": self._delete_curve, "ALMRST": lambda _: self._forget_alarms(),
         }  # fmt: skip
+        return super()._order_table() | own
 
     def reset(self) -> None:
         """All settings as they left the factory, the heaters off."""
-        self._held = {
-            mnemonic: {key: setting.start(key) for key in keys(setting)} for mnemonic, setting in self._settings.items()
-        }
+        super().reset()
         self._limited, self._armed = (), False
         self._forget_alarms()
         for loop in self.loops.values():
@@ -238,6 +133,11 @@ class LakeShore(FrontPanel):
         for mnemonic, held in self._held.items():
             for key in held:
                 self._changed(mnemonic, key)
+
+    def power_cycle(self) -> None:
+        """Settings are kept in its memory; status and latched alarms are not, and it is in local again."""
+        super().power_cycle()
+        self._forget_alarms()
 
     # Inputs
 
@@ -268,15 +168,12 @@ class LakeShore(FrontPanel):
         """Whether an input that has a sensor is switched on."""
         return True
 
-    def read(self, name: str, noisy: bool = True) -> Reading:
+    def read(self, name: str, noisy: bool = True, units: bool = True) -> Reading:
         """What an input reads now; without noise for the loop, whose own filter nobody sees."""
         found = self.inputs[name]
         if found.sensor is None or not self.enabled(name):
             return Reading(0.0, 0.0, State.OPEN)
-        curve = self.curves.get(found.curve)
-        if curve is None:
-            return found.sensor.read(None, noisy)._replace(kelvin=0.0, state=State.NO_CURVE)
-        return found.sensor.read(curve, noisy)
+        return found.sensor.read(self.curves.at(found.curve), noisy, units)
 
     def reading_status(self, name: str) -> int:
         """The bits of RDGST?."""
@@ -289,7 +186,7 @@ class LakeShore(FrontPanel):
         """The temperature that a loop may use, or None."""
         if name not in self.inputs:
             return None
-        reading = self.read(name, noisy=False)
+        reading = self.read(name, noisy=False, units=False)
         return reading.kelvin if reading.state is State.VALID else None
 
     def _celsius(self, reading: Reading) -> float:
@@ -332,7 +229,7 @@ class LakeShore(FrontPanel):
         """Whether an input is above its temperature limit: that switches all outputs off."""
         for found, limit_K in self._limited:
             if found.sensor is not None:
-                reading = found.sensor.read(self.curves.get(found.curve), noisy=False)
+                reading = found.sensor.read(self.curves.at(found.curve), noisy=False, units=False)
                 if reading.state is State.TOO_HOT or reading.kelvin > limit_K:
                     return True
         return False
@@ -391,18 +288,3 @@ class LakeShore(FrontPanel):
         self._operation_now()
         events, self._operation = self._operation, 0
         return f"{events:03d}"
-
-    def _clear(self) -> None:
-        self._events = self._operation = 0
-
-    def _complete(self) -> None:
-        self._events |= _OPERATION_COMPLETE
-
-    def _take_events(self) -> str:
-        events, self._events = self._events, 0
-        return f"{events:03d}"
-
-    def _set_defaults(self, arguments: list[str]) -> None:
-        if arguments != ["99"]:
-            raise NoAnswer
-        self.reset()

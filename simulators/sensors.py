@@ -87,6 +87,9 @@ class Curve:
         return math.exp(min(_interpolated(self._rising_values, self._rising_logs, units), 50.0))
 
 
+NO_CURVE = Curve("", "", Unit.OHM, ())
+
+
 def _interpolated(xs: list[float], ys: list[float], x: float) -> float:
     if len(xs) < 2:
         return ys[0] if ys else 0.0
@@ -172,7 +175,7 @@ _FAILED = {
 
 
 class Sensor:
-    """A thermometer of one of the `KINDS` at a node of the cryostat (`block` or `sample`), read through a curve.
+    """A thermometer of one of the `KINDS` at a node of the cryostat (`block` or `sample`).
 
     Its field error and its noise are the cryostat's, the former times the kind's `field_factor`.
     """
@@ -182,29 +185,33 @@ class Sensor:
         self.fault = Fault.NONE
         self._noise = noise
         self._field_factor = math.sqrt(self.kind.field_factor)
-        self._last: dict[bool, Reading] = {}
+        # The last temperature that was told, with noise and without.
+        self._last_K = [0.0, 0.0]
 
-    def read(self, curve: Curve | None = None, noisy: bool = True, noise_factor: float = 1.0) -> Reading:
-        """What an instrument reads now through `curve`, its own one when none is given; a loop asks without noise."""
-        if self.fault is Fault.FROZEN and self._last:
-            return self._last.get(noisy) or next(iter(self._last.values()))
+    def read(
+        self, curve: Curve | None = None, noisy: bool = True, units: bool = True, noise_factor: float = 1.0
+    ) -> Reading:
+        """What an instrument reads now through `curve`, or its own one; a loop asks without noise.
+
+        Sensor units are told only if they are asked for with `units`: they take longer.
+        """
         if (failed := _FAILED.get(self.fault)) is not None:
             return failed
-        noise = noise_factor * self._noise.next() if noisy else 0.0
-        field_T = self.world.magnet.field() * self._field_factor
-        kelvin = self.world.cryostat.sensor(self.node, field_T, noise)
+        if self.fault is Fault.FROZEN and self._last_K[noisy]:
+            kelvin = self._last_K[noisy]
+        else:
+            noise = noise_factor * self._noise.next() if noisy else 0.0
+            field_T = self.world.magnet.field() * self._field_factor
+            kelvin = self._last_K[noisy] = self.world.cryostat.sensor(self.node, field_T, noise)
         own = self.kind.curve
-        reading = self._through(curve or own, kelvin, own.units(kelvin) if noisy or curve is not own else 0.0)
-        self._last[noisy] = reading
-        return reading
-
-    def _through(self, curve: Curve, kelvin: float, units: float) -> Reading:
-        if curve is not self.kind.curve:
+        curve = curve or own
+        value = own.units(kelvin) if units or curve is not own else 0.0
+        if curve is not own:
             if len(curve.points) < 2:
-                return Reading(0.0, units, State.NO_CURVE)
-            kelvin = curve.kelvin(units)
+                return Reading(0.0, value, State.NO_CURVE)
+            kelvin = curve.kelvin(value)
         if kelvin < curve.coldest_K:
-            return Reading(0.0, units, State.TOO_COLD)
+            return Reading(0.0, value, State.TOO_COLD)
         if kelvin >= curve.limit_K:
-            return Reading(0.0, units, State.TOO_HOT)
-        return Reading(kelvin, units, State.VALID)
+            return Reading(0.0, value, State.TOO_HOT)
+        return Reading(kelvin, value, State.VALID)

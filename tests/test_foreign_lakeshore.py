@@ -53,7 +53,7 @@ class Rig:
         self._open.append(instrument)
         return instrument
 
-    def pymeasure(self, driver: Any, kind: Any, clock: Clock | None = None, timeout_ms: int = 2000) -> Any:
+    def pymeasure(self, driver: Any, kind: Any, clock: Clock | None = None, timeout_ms: int = 10000) -> Any:
         adapter = VISAAdapter(
             self.simulate(kind, clock), visa_library="@py", read_termination="\r\n", timeout=timeout_ms
         )
@@ -321,16 +321,18 @@ def test_pymeasure_waits_for_a_temperature(rig: Rig) -> None:
 
 @pytest.mark.parametrize("driver", [LakeShore331, LakeShore3xx])
 def test_pymeasures_331_reads_but_never_heats(rig: Rig, driver: Any) -> None:
-    cryostat = rig.pymeasure(driver, Model331, timeout_ms=200)
+    cryostat = rig.pymeasure(driver, Model331)
     cryostat.output_1.setpoint = 20.0
     assert cryostat.output_1.setpoint == 20.0
     assert cryostat.input_A.kelvin == pytest.approx(6.0, rel=0.05)
     # RANGE and HTR? of a 331 take no loop number; the driver gives one, and is neither obeyed nor answered.
     cryostat.output_1.range = "medium"
     assert cryostat.ask("RANGE?").strip() == "0"
+    cryostat.adapter.connection.timeout = 200
     for name in ("range", "output"):
         with pytest.raises(pyvisa.errors.VisaIOError, match="Timeout"):
             getattr(cryostat.output_1, name)
+    cryostat.adapter.connection.timeout = 10000
     cryostat.write("RANGE 2")
     cryostat.write("PID 1,30,80,0")
     rig.pass_s(300.0, cryostat)

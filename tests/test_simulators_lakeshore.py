@@ -101,7 +101,7 @@ def test_a_controller_answers_in_its_own_form(kind: Any, query: str, reply: str)
         (Model331, "CMODE 1,3", "CMODE? 1", "3"), (Model340, "CLIMIT 1,325,10,0", "CLIMIT? 1", "+325.000E+0,010.0,000.0,4,5"),
         (Model340, "MODE 3", "MODE?", "3"), (Model336, "MODE 2", "MODE?", "2"), (Model336, "LOCK 1,7", "LOCK?", "1,007"),
         (Model335, "HTRSET 2,1,1,2,0,2", "HTRSET? 2", "1,1,2,+0.000,2"), (Model336, "HTRSET 1,1,0,0.5,2", "HTRSET? 1", "1,0,+0.500,2"),
-        (Model372, "HTRSET 0,120,0,0,1", "HTRSET? 0", "+120.000E+00,0,+0.000,1"),
+        (Model372, "HTRSET 0,120,0,0,1", "HTRSET? 0", "120,0,+0.000,1"),
         (Model372, "OUTMODE 0, 5, 16, 0, 0, 1, 10", "OUTMODE? 0", "5,16,0,0,1,010"), (Model372, "OUTMODE 1,6,A,0,0,0,0", "OUTMODE? 1", "6,A,0,0,0,000"),
         (Model336, "OUTMODE 4,4,2,1", "OUTMODE? 4", "4,2,1"), (Model336, "MOUT 2,12.5", "MOUT? 2", "+012.5000"),
         (Model372, "INSET 3,1,20,5,0,2", "INSET? 3", "1,020,005,00,2"), (Model372, "INSET 1,1,3,3,22,", "INSET? 1", "1,003,003,22,1"),
@@ -677,7 +677,7 @@ def test_a_frozen_sensor_keeps_even_its_noise() -> None:
     last = sensor.read()
     sensor.fault = Fault.FROZEN
     assert [sensor.read() for _ in range(3)] == [last] * 3
-    assert sensor.read(Curve("empty", "", Unit.OHM, ())).state is State.VALID
+    assert sensor.read(Curve("empty", "", Unit.OHM, ())) == (0.0, last.units, State.NO_CURVE)
 
 
 # Rubbish does no harm
