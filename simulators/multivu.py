@@ -14,19 +14,21 @@ from . import multivu_chamber as chamber
 from . import multivu_field as field
 from . import multivu_flavour as flavours
 from . import multivu_temperature as temperature
+from .coolant import HeliumBath
 from .front_panel import FrontPanel
 from .multivu_bridge import BridgeModule
 from .multivu_chamber import Chamber
 from .multivu_field import FieldControl
 from .multivu_flavour import Flavour
 from .multivu_temperature import TemperatureControl
-from .multivu_wait import Waiter, mask_of
+from .multivu_wait import Mask, Waiter, mask_of
 from .multivu_wire import Refusal, single
 from .world import World
 
 _COMMAND = re.compile(r"([A-Z_]+)(\??) ?([\w :?.,-]*)")
 _SUCCESS = "Call was successful"
 _OERSTED_PER_TESLA = 1e4
+_LEAST_HELIUM_PERCENT = 30.0
 
 
 class MultiVu(FrontPanel):
@@ -46,6 +48,7 @@ class MultiVu(FrontPanel):
         "State words follow the PPMS definitions in every flavour; the MPMS3 says Stable where others say Holding.",
         "A new temperature set point is taken up half a second after MultiVu reports it.",
         "A quenched magnet says Quenching while its current decays, then Current Error, and refuses every field.",
+        "With less than 30 % of helium the magnet is not charged.",
         "An open bridge shows 4 MOhm, a channel that is off 0; no rotator is fitted.",
         "The texts for a wrong number of arguments are shorter than the real ones.",
     )
@@ -60,10 +63,7 @@ class MultiVu(FrontPanel):
         self.bridges = BridgeModule(world, wiring, name, flavour.bridge_node)
         # Set points as they were asked for, in the operator's units: (Oe, Oe/s, approach, driven).
         self._field_asked: tuple[float, float, int, int] | None = None
-        known = flavour.field_setpoint
-        self.waiter = Waiter(
-            world, self.temperature, self.field, self.chamber, lambda: known or self._field_asked is not None
-        )
+        self.waiter = Waiter(world, self.temperature, self.field, self.chamber)
         self._noise = world.stream(f"thermometer {name}")
         self._queries: dict[str, Callable[[str], str]] = {
             "TEMP": lambda _: f"{self.kelvin()},K,{temperature.STATES[self.temperature.code]}",
@@ -71,7 +71,7 @@ class MultiVu(FrontPanel):
             "FIELD_SETPOINTS_X": self._field_setpoints, "FIELD_SETPOINTS_Y": self._field_setpoints,
             "FIELD": lambda _: f"{self.oersted()},Oe,{field.STATES[self.field.code]}",
             "CHAMBER": lambda _: f"0.0,,{chamber.STATES[self.chamber.code(self.world.clock.now())]}",
-            "WAITFOR": lambda q: f"{int(self.waiter.settled(mask_of(q)))},,{_SUCCESS}", "SDO": self.bridges.read,
+            "WAITFOR": lambda q: f"{int(self.waiter.settled(self._mask(q)))},,{_SUCCESS}", "SDO": self.bridges.read,
             "POSITION": self._position, "VECTOR_CART": _no_vector, "VECTOR_SPHERE": _no_vector,
         }  # fmt: skip
         self._orders: dict[str, Callable[[str], str | None]] = {
@@ -107,12 +107,18 @@ class MultiVu(FrontPanel):
             if len(texts) > 3:
                 raise Refusal(f"Error when setting the WAITFOR {query}: it takes delay, timeout and mask")
             delay_s, timeout_s, mask = (*texts, "0", "0")[:3]
-            end = yield from self.waiter.waiting(float(delay_s), float(timeout_s), mask_of(mask))
+            end = yield from self.waiter.waiting(float(delay_s), float(timeout_s), self._mask(mask))
         except Refusal as refusal:
             return f"MultiPyVuError: {refusal}"
         except ValueError:
             return _not_implemented("WAITFOR")
         return f"WAITFOR Command Received,{int(end)}"
+
+    def _mask(self, text: str) -> int:
+        mask = mask_of(text)
+        if mask & Mask.FIELD and not self.flavour.field_setpoint and self._field_asked is None:
+            raise Refusal("The MPMS3 cannot report its field set point: call set_field() before waiting on the field.")
+        return mask
 
     def _wait(self, query: str) -> str:
         passing = self.waiting(query)
@@ -133,6 +139,12 @@ class MultiVu(FrontPanel):
     def oersted(self) -> float:
         """The magnet's reading (Oe)."""
         return single(self.field.reported_T * _OERSTED_PER_TESLA)
+
+    @property
+    def helium_percent(self) -> float | None:
+        """The helium level, as of the last `world.advance`; None in an instrument without a bath."""
+        coolant = self.world.magnet.coolant
+        return coolant.level_percent if isinstance(coolant, HeliumBath) else None
 
     # Orders and set points
 
@@ -175,7 +187,9 @@ class MultiVu(FrontPanel):
         slowest, fastest = flavour.rates_T_per_s
         largest_T, fastest = self.field.largest_T, min(fastest, self.field.fastest_T_per_s)
         in_range = _within(target_T, (-largest_T, largest_T)) and _within(rate_T_per_s, (slowest, fastest))
-        if not in_range or self.world.magnet.quenched:
+        level = self.helium_percent
+        dry = level is not None and level < _LEAST_HELIUM_PERCENT
+        if not in_range or dry or self.world.magnet.quenched:
             raise Refusal("Error when calling SetField()")
         self._field_asked = (oersted, rate, mode, driven)
         self.field.order(target_T, rate_T_per_s, field.APPROACHES[mode], bool(driven))

@@ -41,7 +41,16 @@ class Bridge:
         current_A = self._current(true_ohm)
         if sub_index == _CURRENT:
             return current_A * 1e6
-        return true_ohm + _NOISE_V / current_A * self._noise.next()
+        return self.resistance(current_A)
+
+    @property
+    def wired(self) -> bool:
+        """True on contacts of the sample."""
+        return self._contacts in ("xx", "xy")
+
+    def resistance(self, current_A: float) -> float:
+        """A reading (ohm) at this current; call `world.advance` first."""
+        return self._true_ohm() + _NOISE_V / current_A * self._noise.next()
 
     def write(self, sub_index: int, value: float) -> bool:
         """Set one object; False where there is none that can be written."""
@@ -51,7 +60,7 @@ class Bridge:
         return True
 
     def _true_ohm(self) -> float:
-        if self._contacts not in ("xx", "xy"):
+        if not self.wired:
             return _OPEN_ohm
         world = self._world
         r_xx, r_xy = world.sample.resistances(world.magnet.field(), world.cryostat.sample_K)
@@ -72,7 +81,7 @@ class BridgeModule:
 
     def __init__(self, world: World, wiring: str, name: str, node: int | None) -> None:
         contacts = (*(text.strip() for text in wiring.split(",")), "", "", "")[:3]
-        self._bridges = tuple(Bridge(world, pair, f"bridge {n} {name}") for n, pair in enumerate(contacts, 1))
+        self.bridges = tuple(Bridge(world, pair, f"bridge {n} {name}") for n, pair in enumerate(contacts, 1))
         self._node = node
 
     def read(self, query: str) -> str:
@@ -100,5 +109,5 @@ class BridgeModule:
         if node != self._node:
             return None, sub_index, match[4], "5: CAN Error: Node was not found"
         number = index - _FIRST_BRIDGE
-        bridge = self._bridges[number] if 0 <= number < len(self._bridges) else None
+        bridge = self.bridges[number] if 0 <= number < len(self.bridges) else None
         return bridge, sub_index, match[4], "4: object does not exist in object directory"

@@ -24,6 +24,7 @@ APPROACHES = (Approach.LINEAR, Approach.NO_OVERSHOOT, Approach.OSCILLATE)
 _ITERATE_s, _ITERATE_LAGS = 3.0, 5.0
 _LEADS_A_per_s = 2.0
 _EMPTY_A = 0.1
+_SUPPLY_STEPS = 2**19
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,10 @@ class FieldControl:
     # What begins a stage, and how long it lasts
 
     def _charge(self, now_s: float) -> float:
-        start_A, target_A = self._magnet.lead_current(now_s), self._ampere(self.target_T)
+        # The supply goes in steps: real files of a field of 100 Oe say 100.07.
+        step_T = self.largest_T / _SUPPLY_STEPS
+        start_A = self._magnet.lead_current(now_s)
+        target_A = self._ampere(step_T * round(self.target_T / step_T))
         self._code = CHARGING if abs(target_A) >= abs(start_A) else DISCHARGING
         return self._along(self._way(start_A, target_A), now_s)
 

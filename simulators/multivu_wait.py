@@ -4,7 +4,7 @@ Facts from MultiPyVu 3.8.0: it looks every 0.3 s and wants two good looks in a r
 state word alone, a failure included; a field must also be near its set point; the limit covers the delay that follows.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from enum import IntEnum
 
 from . import multivu_field as field
@@ -37,32 +37,16 @@ class WaitEnd(IntEnum):
 
 
 class Waiter:
-    """Judges whether an instrument has settled. `field_known` says whether there is a field to wait for."""
+    """Judges whether an instrument has settled."""
 
-    def __init__(
-        self,
-        world: World,
-        control: TemperatureControl,
-        magnet: FieldControl,
-        chamber: Chamber,
-        field_known: Callable[[], bool],
-    ) -> None:
+    def __init__(self, world: World, control: TemperatureControl, magnet: FieldControl, chamber: Chamber) -> None:
         self._world = world
         self._temperature = control
         self._field = magnet
         self._chamber = chamber
-        self._field_known = field_known
 
     def settled(self, mask: int) -> bool:
-        """True when everything in `mask` has stopped moving; call `world.advance` first.
-
-        Raises:
-            Refusal: it is to wait for a field that nobody asked for, and cannot know one.
-        """
-        if mask & Mask.FIELD and not self._field_known():
-            raise Refusal(
-                "MultiVu cannot report its field set point here: call set_field() before waiting on the field."
-            )
+        """True when everything in `mask` has stopped moving; call `world.advance` first."""
         return (
             (not mask & Mask.TEMPERATURE or self._temperature.code not in temperature.UNSETTLED)
             and (not mask & Mask.FIELD or self._field_settled())

@@ -42,7 +42,8 @@ class Refusal(Exception):  # noqa: N818  an answer, not a defect
 
 def single(value: float) -> float:
     """As numbers come out of MultiVu: of 32 bits."""
-    return float(np.float32(value))
+    # Adding nothing takes the sign from a zero.
+    return float(np.float32(value)) + 0.0
 
 
 class Reader:

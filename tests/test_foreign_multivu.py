@@ -153,11 +153,11 @@ def test_a_field_ramps_at_its_rate_and_is_there(rig: Rig) -> None:
         assert (oersted, state) == (pytest.approx(2000.0, abs=10.0), "Ramping")
         assert not client.is_steady(client.field.waitfor)
         assert states(rig, client.get_field, 40.0, 0.3) == ["Ramping", "Iterate", resting]
-        assert client.get_field() == (pytest.approx(5000.0, abs=0.01), resting)
+        assert client.get_field() == (pytest.approx(5000.0, abs=0.1), resting)
         assert rig.world.magnet.field() == pytest.approx(0.5, abs=2e-3)
         client.set_field(-1000.0, 150.0, client.field.approach_mode.linear)
         assert client.wait_for(5, 100, client.field.waitfor) == client.wait_status.good
-        assert client.get_field() == (pytest.approx(-1000.0, abs=0.01), resting)
+        assert client.get_field() == (pytest.approx(-1000.0, abs=0.1), resting)
 
 
 @only(multivu.PPMS, multivu.DynaCool, multivu.VersaLab)
@@ -181,7 +181,7 @@ def oscillated_T(rig: Rig, client: Any, mode: str) -> float:
     client.wait_for(0, 0, client.field.waitfor)
     client.set_field(0.0, 150.0, client.field.approach_mode[mode])
     client.wait_for(0, 0, client.field.waitfor)
-    assert client.get_field()[0] == pytest.approx(0.0, abs=1e-3)
+    assert client.get_field()[0] == pytest.approx(0.0, abs=0.1)
     return rig.world.magnet.field()
 
 
@@ -358,7 +358,7 @@ def test_on_a_clock_that_runs_a_script_only_has_to_wait() -> None:
         client.set_field(3000.0, 100.0, client.field.approach_mode.linear)
         client.set_temperature(11.0, 5.0, client.temperature.approach_mode.fast_settle)
         assert client.wait_for(10, 0, client.field.waitfor | client.temperature.waitfor) == client.wait_status.good
-        assert client.get_field() == (pytest.approx(3000.0, abs=0.01), "Holding (driven)")
+        assert client.get_field() == (pytest.approx(3000.0, abs=0.1), "Holding (driven)")
         assert client.get_temperature() == (pytest.approx(11.0, rel=1e-3), "Stable")
         assert math.isclose(rig.world.magnet.field(), 0.3, abs_tol=5e-3)
     rig.close()

@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ReplyError
 from remanence.simulators import multivu
+from remanence.simulators.coolant import HeliumSettings
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.multivu import MultiVu
@@ -110,7 +112,7 @@ def test_what_is_no_message_is_an_error(data: bytes) -> None:
         (multivu.MPMS3, "TEMP -1.0,1.0,0", "MultiPyVuError: Error when setting the TEMP -1.0,1.0,0: Temperature must"),
         (multivu.MPMS3, "WAITFOR 0.0,0.0,4", "MultiPyVuError: wait_for() cannot wait on the position"),
         (multivu.MPMS3, "WAITFOR 0.0,0.0,16", "MultiPyVuError: The mask, 16, is out of bounds."),
-        (multivu.MPMS3, "WAITFOR 0.0,0.0,2", "MultiPyVuError: MultiVu cannot report its field set point"),
+        (multivu.MPMS3, "WAITFOR 0.0,0.0,2", "MultiPyVuError: The MPMS3 cannot report its field set point"),
         (multivu.MPMS3, "POSITION? ", "MultiPyVuError: with the MPMS3"),
         (multivu.PPMS, "POSITION 400.0,1.0", "The command 'POSITION' has not been implemented."),
         (multivu.PPMS, "SDO? node: 21  index: 0x6001  sub_index: 0x1  type: double_t",
@@ -215,6 +217,18 @@ def test_a_new_order_in_a_ramp_turns_round_where_the_field_is() -> None:
     mvu.execute("FIELD -5000.0,100.0,0,1")
     mvu.world.clock.sleep(5.0)
     assert float(mvu.execute("FIELD? ").split(",")[0]) == pytest.approx(500.0, abs=1.0)
+
+
+def test_a_bath_that_runs_dry_is_seen_and_stops_the_next_field() -> None:
+    magnet = replace(MAGNET, coolant=HeliumSettings(start_percent=32.0, boil_off_l_per_h=1.0))
+    settings = WorldSettings(magnet, CryostatSettings(), load_sample("park2020_deficient"))
+    mvu = multivu.PPMS(World(settings, VirtualClock(), 7), "ppms")
+    assert mvu.execute("FIELD 100.0,10.0,0,1") == "FIELD Command Received"
+    assert mvu.helium_percent == pytest.approx(32.0)
+    mvu.world.clock.sleep(3 * 3600.0)
+    assert mvu.execute("FIELD 200.0,10.0,0,1") == "MultiPyVuError: Error when calling SetField()"
+    assert mvu.helium_percent == pytest.approx(32.0 - 3.0 / 1.2, abs=0.1)
+    assert instrument().helium_percent is None
 
 
 # The server
