@@ -44,6 +44,8 @@ class LockIn(FrontPanel):
         self._harmonic = 1
         self._oscillator_Hz = self._detected_Hz = self._external_Hz = 1000.0
         self._bandwidth_Hz = 1.0
+        # The rms voltage at its input up to which all is well.
+        self.stands_V = math.inf
         self._tap = world.tap(wiring, name)
         self._tap.hears = self._hears
         self._tap.record = self.record
@@ -53,7 +55,10 @@ class LockIn(FrontPanel):
         self._tap.due_s = math.inf
 
     def unlocked(self) -> None:
-        """Latch that the reference was away; the world tells it for each piece of its time."""
+        """Latch that the reference was away; the laboratory tells it for each piece of its time."""
+
+    def overloaded(self, applied_V: float) -> None:
+        """Latch that more came in than it `stands_V`; the laboratory tells it likewise."""
 
     def tune(self, tuning: Tuning) -> None:
         """Take settings over into the filter, the reference and the oscillator."""
@@ -80,12 +85,15 @@ class LockIn(FrontPanel):
         if self._external:
             if excitation.on and excitation.marker:
                 return excitation.share(self._harmonic)
-            # The laboratory asks for each piece of its time, so an unlock that nobody looked at is latched too.
             self.unlocked()
             return 0.0
         return excitation.share_at(self._detected_Hz, self._bandwidth_Hz) if excitation.on else 0.0
 
     def _hears(self, excitation: Excitation) -> bool:
+        # Asked for each piece of the laboratory's time: what happened while nobody looked is latched too.
+        applied_V = abs(self.world.voltage(self.wiring))
+        if applied_V > self.stands_V:
+            self.overloaded(applied_V)
         return self.share(excitation) != 0.0
 
     def locked(self) -> bool:

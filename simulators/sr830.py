@@ -164,6 +164,10 @@ class SR830(LockIn):
         """Latch bit 3."""
         self._lia |= _UNLOCK
 
+    def overloaded(self, applied_V: float) -> None:
+        """Latch bit 1, and bit 0 when it is the input that is beyond its range."""
+        self._lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
+
     def _look(self, within_s: float = 0.0) -> tuple[float, float]:
         """X and Y now, offsets taken off and clipped; what is wrong is latched."""
         world, tap, largest = self.world, self._tap, self._largest_V
@@ -175,10 +179,8 @@ class SR830(LockIn):
         if self._external and not self.locked():
             self._lia |= _UNLOCK
         applied_V = abs(world.voltage(self.wiring))
-        if applied_V > self._saturation_V:
-            self._lia |= _FILTER
-            if applied_V > _LARGEST_INPUT_V:
-                self._lia |= _INPUT
+        if applied_V > self.stands_V:
+            self.overloaded(applied_V)
         return x, y
 
     def _apply(self) -> None:
@@ -200,7 +202,7 @@ class SR830(LockIn):
         )  # fmt: skip
         scale = SENSITIVITIES_V[now["SENS"]]
         self._largest_V = _CLIP * scale
-        self._saturation_V = min(scale * _RESERVES[now["RMOD"]], _LARGEST_INPUT_V)
+        self.stands_V = min(scale * _RESERVES[now["RMOD"]], _LARGEST_INPUT_V)
         (x_percent, x_expand), (y_percent, y_expand) = self._tuples["OEXP1"], self._tuples["OEXP2"]
         self._x_offset_V, self._y_offset_V = 0.01 * x_percent * scale, 0.01 * y_percent * scale
         self._x_gain, self._y_gain = 10.0**x_expand, 10.0**y_expand

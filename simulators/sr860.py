@@ -163,8 +163,13 @@ class SR860(LockIn):
         """Latch bit 3."""
         self._lia |= _UNLOCK
 
+    def overloaded(self, applied_V: float) -> None:
+        """Latch bit 4."""
+        self._lia |= _RANGE
+
     def _apply(self) -> None:
         words, quantities = self._settings.words, self._settings.quantities
+        self.stands_V = INPUT_RANGES_V[words["IRNG"]] / math.sqrt(2.0)
         self.tune(
             Tuning(
                 words["RSRC"] != 0, quantities["FREQINT"], quantities["SLVL"], words["HARM"], quantities["PHAS"],
@@ -174,8 +179,7 @@ class SR860(LockIn):
 
     def _outputs(self) -> tuple[float, float, float, float]:
         """X, Y, R and θ as the filter has them, with what the offsets take off and a clipped input loses."""
-        peak_V = math.sqrt(2.0) * abs(self.world.voltage(self.wiring))
-        left = compression(peak_V, INPUT_RANGES_V[self._settings.words["IRNG"]])
+        left = compression(abs(self.world.voltage(self.wiring)), self.stands_V)
         x, y = left * self._tap.x.output, left * self._tap.y.output
         r, theta = math.hypot(x, y), math.degrees(math.atan2(y, x))
         scale = SENSITIVITIES_V[self._settings.words["SCAL"]]
@@ -196,8 +200,7 @@ class SR860(LockIn):
         wrong = _CH1 if (abs(r) * gains[2] if first else abs(x) * gains[0]) > scale else 0
         wrong |= _CH2 if not second and abs(y) * gains[1] > scale else 0
         wrong |= 0 if self.locked() else _UNLOCK
-        peak_V = math.sqrt(2.0) * abs(self.world.voltage(self.wiring))
-        wrong |= _RANGE if peak_V > INPUT_RANGES_V[self._settings.words["IRNG"]] else 0
+        wrong |= _RANGE if abs(self.world.voltage(self.wiring)) > self.stands_V else 0
         shown = (x, y, r, theta)
         for k in range(4):
             chosen = int(self._settings.lists["CDSP"][k])
@@ -224,7 +227,7 @@ class SR860(LockIn):
         return NOISE_BANDWIDTHS[words["OFSL"]] / TIME_CONSTANTS_s[words["OFLT"]]
 
     def _strength(self) -> int:
-        part = math.sqrt(2.0) * abs(self.world.voltage(self.wiring)) / INPUT_RANGES_V[self._settings.words["IRNG"]]
+        part = abs(self.world.voltage(self.wiring)) / self.stands_V
         return 4 if part > 1.0 else min(3, int(4.0 * part))
 
     # Queries

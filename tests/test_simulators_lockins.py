@@ -266,6 +266,23 @@ def test_a_clipped_sine_has_the_fundamental_that_an_integral_gives() -> None:
         assert compression(peak_V, 1.0) == pytest.approx(fundamental / peak_V, rel=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "ranged", "flags"), [(SR830, "SENS 26", 1 | 2), (SR860, "IRNG 0", 16)])
+def test_an_overload_that_came_and_went_while_nobody_looked_is_told_once(
+    kind: type[LockIn], ranged: str, flags: int
+) -> None:
+    bench = Bench(kind)
+    bench.say(ranged, "LIAS?")
+    for interference_V, told in ((0.5, 0), (2.0, flags)):
+        bench.world.advance()
+        bench.world.interference_V = interference_V
+        bench.pause(0.5)
+        bench.world.advance()
+        bench.world.interference_V = 0.0
+        bench.pause(0.5)
+        assert int(bench.say("LIAS?")) == told
+        assert bench.say("LIAS?") == "0"
+
+
 def test_sr860_flags_the_input_the_outputs_and_the_data_channels_each_for_itself() -> None:
     bench = Bench(SR860)
     bench.say("RSRC EXT", "OFLT 8", "CDSP 2, THeta")
