@@ -16,6 +16,8 @@ from .world import World
 
 _LOCAL_LOCKED, _REMOTE_LOCKED, _LOCAL, _REMOTE = range(4)
 _LINE_FEED_BIT, _EXTENDED_BIT = 2, 4
+# Of the serial poll; the transport knows of bit 4, a message is waiting.
+_BYTE_BIT = 2
 
 
 class OxfordPanel(FrontPanel):
@@ -64,6 +66,12 @@ class OxfordPanel(FrontPanel):
             return None
         reply = self._obey(text)
         return None if quiet or (text[0] == "Q" and reply != f"?{text}") else reply
+
+    def status_byte(self) -> int:
+        """Bit 1: a byte is waiting."""
+        now_s = self.world.clock.now()
+        waiting = any(wire.outgoing and wire.outgoing[0][0] <= now_s for wire in self.conversations)
+        return _BYTE_BIT if waiting else 0
 
     def _prefix(self, command: str) -> tuple[str, bool, bool]:
         """The command behind its prefixes, whether it wants no reply, and whether it is for this unit."""

@@ -15,8 +15,11 @@ from .world import World
 _MATCH_A = 0.1
 # With the heater off only the leads move: the rate of a fast sweep.
 _FAST_A_per_s = 1.0
-# A supply that is cut off lets the magnet run down through diodes of about this voltage.
+# A supply that is cut off lets the magnet run down through diodes of about this voltage, and bare leads at once.
 _FREEWHEEL_V = 1.0
+_FREEWHEEL_A_per_s = 5.0
+# A switch that takes longer than this to warm has a heater that gives nothing.
+_NEVER_s = 1e6
 # An output that is so near its voltage limit is at it.
 _AT_LIMIT = 0.98
 # A current below this is none.
@@ -38,7 +41,7 @@ class Supply:
     `set_A` and `rate_A_per_s` are what was asked for; the coil's segments limit the rate of a sweep. `recorded_A` is
     the current at which the heater was last switched off: what the supply believes to be in the coil. `tripped` is
     latched by a quench until the next hold, `trip_A` the current at the last one. `fast` sweeps the leads fast while
-    the heater is off. With `heater_open` the heater's wire is broken.
+    the heater is off.
     """
 
     def __init__(self, world: World, name: str, axis: str, largest_A: float) -> None:
@@ -58,7 +61,6 @@ class Supply:
         self.tripped = False
         self.trip_A = 0.0
         self.fast = False
-        self.heater_open = False
         # Whether the heater was told to be on, and since when.
         self.heater_on = self.magnet.heater_on
         self.heater_s = -math.inf
@@ -109,6 +111,11 @@ class Supply:
         return 1 if volts > 0 else -1
 
     @property
+    def heater_open(self) -> bool:
+        """True when the heater's wire is broken: it takes no current."""
+        return self.magnet.switch.warm_time_s > _NEVER_s
+
+    @property
     def mismatched(self) -> bool:
         """True when leads and recorded magnet current are apart and the heater is off."""
         return not self.heater_on and abs(self.lead_A - self.recorded_A) > _MATCH_A
@@ -156,7 +163,7 @@ class Supply:
             self.recorded_A = self.lead_A
         if on != self.heater_on:
             self.heater_on, self.heater_s = on, now_s
-        self.magnet.heat_switch(on and not self.heater_open, now_s)
+        self.magnet.heat_switch(on, now_s)
         return True
 
     def switch_off(self) -> None:
@@ -165,7 +172,8 @@ class Supply:
         self.heat(False)
         self.activity, self.tripped, self.fast = Activity.CLAMPED, False, False
         self.set_A, self.rate_A_per_s = 0.0, self.segments[-1][1]
-        self.magnet.ramp(0.0, _FREEWHEEL_V / self.magnet.settings.inductance_H, now_s)
+        coil_A_per_s = _FREEWHEEL_V / self.magnet.settings.inductance_H
+        self.magnet.ramp(0.0, coil_A_per_s if self.magnet.switch_warm(now_s) else _FREEWHEEL_A_per_s, now_s)
 
     # What it does by itself
 

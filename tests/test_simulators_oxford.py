@@ -11,6 +11,8 @@ from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError
 from remanence.simulators.coolant import HeliumSettings
 from remanence.simulators.cryostat import CryostatSettings
+from remanence.simulators.fault_schedule import FaultSchedule
+from remanence.simulators.faults import Fault
 from remanence.simulators.front_panel import Conversation, FrontPanel
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.mercury_ips import MercuryIPS
@@ -18,7 +20,7 @@ from remanence.simulators.mercury_itc import MercuryITC
 from remanence.simulators.oxford_ips120 import IPS120, PS120
 from remanence.simulators.oxford_itc503 import ITC503
 from remanence.simulators.sample import load_sample
-from remanence.simulators.sensors import Fault
+from remanence.simulators.sensors import Fault as SensorFault
 from remanence.simulators.world import World, WorldSettings
 
 MAGNET = MagnetSettings(
@@ -89,6 +91,16 @@ def test_ips_takes_a_carriage_return_as_the_end_and_drops_a_line_feed(ips: Bench
     conversation = Conversation(ips.panel)
     assert conversation.feed(b"R7\r\nA0\rA") == b"R+0.00000\rA\r"
     assert conversation.feed(b"0\r\n") == b"A\r"
+
+
+def test_ips_serial_poll_says_when_a_byte_waits(ips: Bench) -> None:
+    wire = Conversation(ips.panel)
+    wire.take(b"R7\r", ips.clock.now())
+    assert ips.panel.status_byte() == 0
+    ips.clock.sleep(0.1)
+    assert ips.panel.status_byte() == 2
+    wire.outgoing.clear()
+    assert ips.panel.status_byte() == 0
 
 
 def test_ips_prefixes_silence_it_and_address_it(ips: Bench) -> None:
@@ -244,7 +256,9 @@ def test_ips_leads_that_leave_before_the_switch_is_cold_take_the_coil_along(ips:
 
 def test_ips_broken_heater_wire_is_a_fault_and_the_switch_stays_cold(ips: Bench) -> None:
     persist(ips, 0.27)
-    ips.panel.supply.heater_open = True
+    FaultSchedule(ips.world, [ips.panel], [Fault("heater_open")])
+    ips.clock.sleep(1.0)
+    Conversation(ips.panel).feed(b"V\r")
     assert ips.all("H1", "X") == ["H", "X00A0C3H5M50P03"]
     ips.clock.sleep(60.0)
     assert not ips.magnet.switch_warm(ips.clock.now())
@@ -264,11 +278,30 @@ def test_ips_switched_off_and_on_has_forgotten_its_settings_and_runs_the_magnet_
     assert ips.say("R7") == "R+0.000"
 
 
+def test_ips_switched_off_in_persistent_mode_still_knows_the_field(ips: Bench) -> None:
+    persist(ips, 0.27)
+    ips.panel.power_cycle()
+    ips.clock.sleep(5.0)
+    assert ips.all("X", "R7", "R18", "C3", "A0", "H1") == ["X00A4C0H2M50P03", "R+0.000", "R+0.270", "C", "A", "?H1"]
+    assert ips.coil_T() == pytest.approx(0.27, abs=1e-5)
+
+
 def test_ips_tells_queries_from_orders_for_whoever_disturbs_it(ips: Bench) -> None:
     changes = {line: ips.panel.changes(line) for line in ("R7", "X", "V", "@1R7", "A1", "$A1", "J1", "Q4")}
     assert changes == {"R7": False, "X": False, "V": False, "@1R7": False, "A1": True, "$A1": True, "J1": True, "Q4": True}  # fmt: skip
     assert [ips.panel.acknowledge(line) for line in ("J1", "$J1", "Q4", "@2J1")] == ["J", None, None, None]
     assert [ips.panel.refuse(line) for line in ("J1", "$J1")] == ["?J1", None]
+
+
+def test_ips_under_faults_refuses_ignores_and_is_taken_to_local(ips: Bench) -> None:
+    FaultSchedule(ips.world, [ips.panel], [
+        Fault("refused", "oxford", command="J"), Fault("ignored", "oxford", command="T"),
+        Fault("turned", "oxford", at_s=10.0, text="control=local"),
+    ])  # fmt: skip
+    wire = Conversation(ips.panel)
+    assert wire.feed(b"J1\rJ0.5\rT0.9\rR8\rR9\r") == b"?J1\rJ\rT\rR+0.50000\rR+0.3000\r"
+    ips.clock.sleep(11.0)
+    assert wire.feed(b"J1\rX\r") == b"?J1\rX00A0C2H1M50P03\r"
 
 
 def test_ips_drives_the_axis_that_it_is_wired_to() -> None:
@@ -565,7 +598,7 @@ def test_itc_has_tables_for_the_gas_too(itc: Bench) -> None:
 def test_itc_gives_no_heat_when_its_sensor_is_open(itc: Bench) -> None:
     itc.all("M4", "P5", "I0.2", "T10", "A1")
     itc.clock.sleep(300.0)
-    itc.panel.sensor("1").fault = Fault.OPEN
+    itc.panel.sensor("1").fault = SensorFault.OPEN
     itc.clock.sleep(300.0)
     assert itc.all("R1", "R5") == ["R0.0", "R0.0"]
     itc.world.advance()
@@ -648,7 +681,7 @@ def test_mercury_itc_alarms_an_open_sensor_and_stops_heating(mercury_itc: Bench)
     mercury_itc.panel.turn("setpoint", "10")
     mercury_itc.panel.turn("auto", "ON")
     mercury_itc.clock.sleep(100.0)
-    mercury_itc.panel.sensor("MB1.T1").fault = Fault.OPEN
+    mercury_itc.panel.sensor("MB1.T1").fault = SensorFault.OPEN
     mercury_itc.clock.sleep(5.0)
     assert mercury_itc.say("READ:SYS:ALRM") == "STAT:SYS:ALRM:MB1.T1\tOpen Circuit;"
     assert mercury_itc.say("READ:DEV:MB0.H1:HTR:SIG:POWR").endswith(":0.0000W")
