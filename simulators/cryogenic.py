@@ -6,7 +6,6 @@ that moves only at zero current; `RAMP`, `DIRECTION` and an empty `GET PER` answ
 no interlock keeps the switch heater off when leads and coil differ.
 """
 
-import math
 from typing import ClassVar, Literal
 
 from ..core.errors import ConfigError
@@ -23,6 +22,8 @@ _ZERO_A = 2e-3
 _DOTS, _COMPLAINS, _XON = "........", "------->", b"\x13"
 _UPDATE = ("GET OUTPUT", "TESLA", "GET SIGN", "GET RATE", "GET MID", "GET MAX", "GET VL", "GET HV", "GET TPA", "PAUSE",
            "HEATER", "RAMP STATUS")  # fmt: skip
+
+_DIRECTIONS = {1: "POSITIVE", -1: "NEGATIVE", 0: "ZERO"}
 
 Head = Literal["dots", "time", "both"]
 
@@ -44,6 +45,7 @@ class SMS120C(MagnetSupply):
         "the words of a refusal, but for a field constant that is missing",
         "a trip is reset at the front or by power-on: no command for it is known",
         "an external trip cuts the output off, and the current runs down through diodes",
+        "with DIRECTION 0 no set point gives a current",
         "the order of the thirteen lines of U, of which the first is the identification",
         "the rate steps of the 60 A and 10 A models",
     )
@@ -115,7 +117,7 @@ class SMS120C(MagnetSupply):
             case "RATE":
                 return self._status(f"RAMP RATE: {self._rate()}")
             case "SIGN":
-                return self._status(f"CURRENT DIRECTION: {'POSITIVE' if self._sign > 0 else 'NEGATIVE'}")
+                return self._status(f"CURRENT DIRECTION: {_DIRECTIONS[self._sign]}")
             case "TPA":
                 if not self._tesla_per_ampere:
                     return _complaint("No field constant has been entered")
@@ -224,7 +226,7 @@ class SMS120C(MagnetSupply):
         return self._log(f"UNITS: {'TESLA' if self._in_tesla else 'AMPS'}")
 
     def _direction(self, words: list[str]) -> str | None:
-        sign = {"+": 1, "-": -1}.get(words[0]) if words else None
+        sign = {"+": 1, "-": -1, "0": 0}.get(words[0]) if words else None
         # The relay moves only without current; a command at any other time is ignored without a word.
         if sign is not None and abs(self.magnet.lead_current(self.world.clock.now())) < _ZERO_A:
             self.look()
@@ -306,7 +308,7 @@ class SMS120C(MagnetSupply):
         if self._paused:
             magnet.stop(now)
         else:
-            self.drive(((math.copysign(self._target_A(), self._sign), self._rate_A_per_s),), now)
+            self.drive(((self._target_A() * self._sign, self._rate_A_per_s),), now)
 
     def _target_A(self) -> float:
         return {"MID": self._mid_A, "MAX": self._max_A, "ZERO": 0.0}[self._aim]

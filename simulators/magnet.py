@@ -202,17 +202,17 @@ class Magnet:
 
     def advance(self, now_s: float) -> None:
         """Let the coil follow the leads, exactly over each straight piece and each state of the switch."""
+        leads, switch, before_s = self._leads, self.switch, now_s - 1e-9
         while True:
-            after_s, before_s = self._now_s + 1e-9, now_s - 1e-9
-            corner_s = math.inf
-            if after_s < self._leads.arrival_s < before_s:
-                corner_s = self._leads.arrival_s
-            if after_s < self.switch.change_s < before_s:
-                corner_s = min(corner_s, self.switch.change_s)
-            if corner_s == math.inf:
-                self._advance(now_s)
-                return
+            after_s = self._now_s + 1e-9
+            corner_s = now_s
+            if after_s < leads.arrival_s < before_s:
+                corner_s = leads.arrival_s
+            if after_s < switch.change_s < before_s:
+                corner_s = min(corner_s, switch.change_s)
             self._advance(corner_s)
+            if corner_s == now_s:
+                return
 
     def _advance(self, now_s: float) -> None:
         start_s, self._now_s = self._now_s, now_s

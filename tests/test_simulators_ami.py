@@ -1,8 +1,11 @@
 """American Magnetics' Model 430, byte by byte: units that rescale everything, states, segments, switch, quench, errors."""
 
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError
 from remanence.simulators.ami430 import AMI430
@@ -344,3 +347,23 @@ def test_an_axis_drives_its_own_coil_and_a_wrong_one_is_refused() -> None:
     assert bench.world.magnet.coil_current() == 0.0
     with pytest.raises(ConfigError):
         AMI430(bench.world, "magnet", axis="w")
+
+
+_WORDS = st.sampled_from(
+    b"CONF:CURR:TARG CONF:FIELD:TARG CONF:RAMP:RATE:CURR CONF:RAMP:RATE:SEG CONF:CURR:LIM CONF:VOLT:LIM "
+    b"CONF:COIL RAMP PAUSE ZERO INCR DECR PS QU STATE? COIL? PERS? RAMP:RATE:FIELD:1? SYST:ERR? *RST *STB? 0 1 "
+    b"1,0.1,40 2,9,5 -50 1e-5 1e999 nan inf 1_0 ; : , ? \r \n \xff \x00".split(b" ")
+)
+_LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=6).map(b" ".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(st.tuples(_LINES, st.floats(0.0, 60.0)), max_size=12))
+def test_rubbish_does_no_harm(pieces: list[tuple[bytes, float]]) -> None:
+    bench = Bench()
+    conversation = Conversation(bench.panel)
+    for line, pause_s in pieces:
+        assert len(conversation.feed(line + b"\n")) < 2048
+        bench.wait(pause_s)
+    assert math.isfinite(bench.world.magnet.field())
+    assert abs(bench.world.magnet.coil_current()) < 126.0

@@ -1,9 +1,12 @@
 """Cryogenic's SMS supplies, byte by byte: heads and XON, units, heater without interlock, trips, the front, power."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import pyvisa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from remanence.core.capabilities import Activity
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError, ReplyError
@@ -27,8 +30,8 @@ class Bench:
     def __init__(self, kind: type[SMS120C] = SMS120C, magnet: MagnetSettings = MAGNET, **options: object) -> None:
         self.clock = VirtualClock()
         shim = replace(magnet, tesla_per_ampere=0.01, segments=((10.0, 0.1),))
-        settings = WorldSettings(magnet, CryostatSettings(), load_sample("park2020_deficient"), more_coils={"x": shim})
-        self.world = World(settings, self.clock, 1)
+        sample = load_sample("park2020_deficient")
+        self.world = World(WorldSettings(magnet, CryostatSettings(), sample, more_coils={"x": shim}), self.clock, 1)
         self.panel = kind(self.world, "magnet", **options)  # pyright: ignore[reportArgumentType]
 
     def say(self, *commands: str) -> str:
@@ -132,6 +135,17 @@ def test_a_set_point_changed_while_it_ramps_to_it_moves_at_once(bench: Bench) ->
     bench.move(5.0)
     bench.say("SET MID 6")
     assert "RAMPING FROM 5.0000 TO 6.0000 AMPS" in bench.say("RAMP STATUS")
+
+
+def test_with_no_direction_no_set_point_gives_a_current(bench: Bench) -> None:
+    bench.say("DIRECTION 0")
+    assert bench.say("GET SIGN")[9:] == "CURRENT DIRECTION: ZERO"
+    bench.move(5.0)
+    assert "OUTPUT: 0.0000 AMPS" in bench.say("GET OUTPUT")
+    bench.say("DIRECTION -")
+    bench.move(5.0)
+    bench.say("DIRECTION 0")  # not with a current
+    assert bench.say("GET SIGN")[9:] == "CURRENT DIRECTION: NEGATIVE"
 
 
 def test_the_maximum_limits_the_middle_and_the_model_the_maximum() -> None:
@@ -241,6 +255,25 @@ def test_after_power_on_the_unit_and_the_constant_are_gone_and_tesla_is_refused(
     assert f"HOLDING ON PAUSE AT {here:.4f} AMPS" in bench.say("RAMP STATUS")
     assert "0.113375 T/A" in bench.say("SET TPA 0.113375")
     assert "UNITS: TESLA" in bench.say("TESLA ON")
+
+
+_WORDS = st.sampled_from(
+    b"GET SET RAMP PAUSE HEATER TESLA DIRECTION U OUTPUT MID MAX ZERO STATUS TPA LIMIT PER ON OFF + - 0 1 7.5 -3 1e999 "
+    b"nan inf 1_0 % ! G S R P H T D \r \n \x13 \xff \x00".split(b" ")
+)
+_LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=6).map(b" ".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(st.tuples(_LINES, st.floats(0.0, 60.0)), max_size=12))
+def test_rubbish_does_no_harm(pieces: list[tuple[bytes, float]]) -> None:
+    bench = Bench()
+    conversation = Conversation(bench.panel)
+    for line, pause_s in pieces:
+        assert len(conversation.feed(line + b"\n")) < 2048
+        bench.wait(pause_s)
+    assert math.isfinite(bench.world.magnet.field())
+    assert abs(bench.world.magnet.coil_current()) < 121.0
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """Cryomagnetics' 4G, byte by byte: units with every value, limits and ranges, sweeps, switch, quench, silence on errors."""
 
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError
 from remanence.simulators.cryomagnetics import Model4G
 from remanence.simulators.cryostat import CryostatSettings
+from remanence.simulators.front_panel import Conversation
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.sample import load_sample
 from remanence.simulators.world import World, WorldSettings
@@ -21,10 +25,8 @@ class Bench:
 
     def __init__(self, magnet: MagnetSettings = MAGNET, **options: object) -> None:
         self.clock = VirtualClock()
-        settings = WorldSettings(
-            magnet, CryostatSettings(), load_sample("park2020_deficient"), more_coils={"y": replace(magnet)}
-        )
-        self.world = World(settings, self.clock, 1)
+        sample = load_sample("park2020_deficient")
+        self.world = World(WorldSettings(magnet, CryostatSettings(), sample, more_coils={"y": magnet}), self.clock, 1)
         self.panel = Model4G(self.world, "magnet", **options)  # pyright: ignore[reportArgumentType]
         self.panel.receive(b"*CLS")
 
@@ -226,3 +228,23 @@ def test_it_drives_the_coil_of_its_axis() -> None:
     bench.wait(30.0)
     assert bench.world.magnets["y"].coil_current() == pytest.approx(1.0)
     assert bench.world.magnet.coil_current() == 0.0
+
+
+_WORDS = st.sampled_from(
+    b"UNITS IMAG ULIM LLIM RANGE RATE SWEEP PSHTR VLIM QRESET REMOTE LOCAL CHAN *RST *STB? *ESR? IMAG? IOUT? "
+    b"VMAG? SWEEP? UP DOWN ZERO FAST SLOW PAUSE A G ON OFF 0 1 0,1 5,9 -50 1e-5 1e999 nan inf 1_0 ; , ? \r "
+    b"\n \xff \x00".split(b" ")
+)
+_LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=6).map(b" ".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(st.tuples(_LINES, st.floats(0.0, 60.0)), max_size=12))
+def test_rubbish_does_no_harm(pieces: list[tuple[bytes, float]]) -> None:
+    bench = Bench()
+    conversation = Conversation(bench.panel)
+    for line, pause_s in pieces:
+        assert len(conversation.feed(line + b"\n")) < 2048
+        bench.wait(pause_s)
+    assert math.isfinite(bench.world.magnet.field())
+    assert abs(bench.world.magnet.coil_current()) < 126.0
