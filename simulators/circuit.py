@@ -34,7 +34,7 @@ _SINGLE: tuple[Group, ...] = tuple(frozenset((contact,)) for contact in CONTACTS
 Array = NDArray[np.floating[Any]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Leads:
     """Two leads: each a contact (`row` false) or a row of the matrix."""
 
@@ -61,6 +61,8 @@ class Source:
     current_A: float = 0.0
     voltage_V: float = 0.0
     limited: bool = False
+    # Whether it was when the circuit was last solved: reaching a limit wears contacts out, staying there does not.
+    was_limited: bool = False
 
 
 def parse_wiring(text: str, name: str) -> list[Leads]:
@@ -108,6 +110,8 @@ class Circuit:
         self._listeners: list[Callable[[], None]] = []
         self._rows: dict[int, Group] | None = None
         self._groups = list(_SINGLE)
+        self._found: dict[tuple[Leads | None, int], tuple[Group | None, Group | None]] = {}
+        contacts.changed = self._tell
 
     # Making it
 
@@ -134,6 +138,10 @@ class Circuit:
                 rows.setdefault(row, set()).add(column)
         self._rows = {row: frozenset(columns) for row, columns in rows.items()}
         self._groups = self._joined()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._found.clear()
         for changed in self._listeners:
             changed()
 
@@ -145,8 +153,8 @@ class Circuit:
 
     def loop_ohm(self, source: Source) -> float:
         """What a source sees between its leads (ohm), all others off; infinite when it is open."""
-        high, low = self._ends(source.leads, 1)
-        if high is None or low is None:
+        high, low = ends = self._ends(source.leads, 1)
+        if high is None or low is None or self._open(ends):
             return math.inf
         if high == low:
             return 0.0
@@ -173,7 +181,7 @@ class Circuit:
     def noise_density(self, leads: Leads | None, sample_K: float) -> float:
         """Johnson noise between two leads (V/√Hz): the film's at its temperature, the pads' leads at room's."""
         ends = self._ends(leads, 3)
-        if ends[0] is None or ends[1] is None:
+        if ends[0] is None or ends[1] is None or self._open(ends):
             return 0.0
         film_ohm = max(0.0, self.contacts.resistance(min(ends[0]), min(ends[1]), min(ends[1]), min(ends[0])))
         pads_ohm = min(_OPEN_ohm, sum(self.contacts.pad_ohm(min(end)) for end in ends if end))
@@ -183,6 +191,12 @@ class Circuit:
 
     def _ends(self, leads: Leads | None, first_row: int) -> tuple[Group | None, Group | None]:
         """The groups of contacts that two leads are on, None for one that is open."""
+        ends = self._found.get((leads, first_row))
+        if ends is None:
+            ends = self._found[leads, first_row] = self._find(leads, first_row)
+        return ends
+
+    def _find(self, leads: Leads | None, first_row: int) -> tuple[Group | None, Group | None]:
         if leads is None:
             matrix = self._rows is not None
             meter = Leads(4, 3) if first_row == 3 else Leads(1, 2)
@@ -191,10 +205,15 @@ class Circuit:
 
     def _end(self, number: int, row: bool) -> Group | None:
         contacts: Group = (self._rows or {}).get(number, frozenset()) if row else frozenset((number,))
-        reached = next((group for group in self._groups if group & contacts), None)
-        if reached is None or all(math.isinf(self.contacts.pad_ohm(contact)) for contact in reached):
-            return None
-        return reached
+        return next((group for group in self._groups if group & contacts), None)
+
+    def _open(self, ends: tuple[Group | None, Group | None]) -> bool:
+        """True when a lead reaches no contact, or none that is not broken."""
+        high, low = ends
+        if high is None or low is None:
+            return True
+        pad_ohm = self.contacts.pad_ohm
+        return any(all(math.isinf(pad_ohm(contact)) for contact in end) for end in (high, low))
 
     def _joined(self) -> list[Group]:
         """The contacts in groups that rows of the matrix have joined."""
@@ -234,7 +253,7 @@ class Circuit:
         potentials = np.zeros(len(groups))
         active: list[tuple[Source, Array, Array]] = []
         for source in self._sources:
-            source.limited = False
+            source.was_limited, source.limited = source.limited, False
             source.current_A = source.voltage_V = 0.0
             if not source.on:
                 continue
@@ -261,6 +280,9 @@ class Circuit:
             source.current_A = float(current_A)
         for source, force, _ in active:
             source.voltage_V = float(force @ potentials)
+            if source.limited and not source.was_limited:
+                for contact in frozenset[int]().union(*(end for end in self._ends(source.leads, 1) if end)):
+                    self.contacts.strain(contact)
         return potentials
 
     def _share(self, z: Array, active: list[tuple[Source, Array, Array]]) -> Array:
@@ -302,10 +324,9 @@ class Circuit:
                 held[index] = (not source.volts, math.copysign(source.limit, other))
         return turned
 
-    @staticmethod
-    def _vector(ends: tuple[Group | None, Group | None], groups: list[Group]) -> Array | None:
+    def _vector(self, ends: tuple[Group | None, Group | None], groups: list[Group]) -> Array | None:
         """+1 for the group of the high lead and −1 for that of the low one; None when one is open."""
-        if ends[0] is None or ends[1] is None:
+        if ends[0] is None or ends[1] is None or self._open(ends):
             return None
         vector = np.zeros(len(groups))
         vector[groups.index(ends[0])] += 1.0

@@ -26,7 +26,8 @@ class ContactSettings:
 
     `anisotropy` is R_x/R_y at a given √(R_x R_y), the sample's R_xx. `misalignment` adds that part of R_xx to R_13,24;
     None takes the sample's own. `spreading` is what current from corner to corner meets beside, in R_xx: it depends on
-    the pads' size. `resistance_ohm` is of each pad with its lead, `gap_ohm` what a bad contact has more. The thermal
+    the pads' size. `resistance_ohm` is of each pad with its lead, `gap_ohm` what a bad contact has more, times
+    `wear` with every time that a source is driven into its limit there. The thermal
     EMF of each lead starts within `thermal_V` and drifts; sizes after physics for a dilution cryostat's copper leads.
     """
 
@@ -39,6 +40,7 @@ class ContactSettings:
     walk_V_per_root_h: float = 20e-9
     bad_contact: int = 0
     gap_ohm: float = 1e6
+    wear: float = 1.0
     bad_for_s: float = math.inf
     good_for_s: float = 0.0
 
@@ -96,6 +98,8 @@ class Contacts:
         self.settings = settings
         self._misalignment = misalignment if settings.misalignment is None else settings.misalignment
         self._sheet, self._now = sheet, now
+        # Called when a contact breaks or is mended: whatever drives current through it has to notice.
+        self.changed: Callable[[], None] = _nobody
         self._noise, self._flicker = stream("thermal EMF"), stream("bad contact")
         self._started_s = self._looked_s = now()
         tilt = [self._noise.next() for _ in range(8)]
@@ -107,21 +111,37 @@ class Contacts:
         self._of_sheet = (math.nan, math.nan)
         self._impedance: Matrix = ()
         if settings.bad_contact:
-            self.damage(settings.bad_contact, settings.gap_ohm, settings.bad_for_s, settings.good_for_s)
+            self.damage(settings.bad_contact, settings.gap_ohm, settings.bad_for_s, settings.good_for_s, settings.wear)
 
-    def damage(self, contact: int, gap_ohm: float, bad_for_s: float = math.inf, good_for_s: float = 0.0) -> None:
+    def damage(
+        self,
+        contact: int,
+        gap_ohm: float,
+        bad_for_s: float = math.inf,
+        good_for_s: float = 0.0,
+        wear: float = 1.0,
+    ) -> None:
         """Make a contact bad: for good, or off and on with these mean times. Infinite ohms are an open contact.
+
+        `wear` multiplies the ohms whenever a source reaches its limit through the contact.
 
         Raises:
             ConfigError: there is no such contact.
         """
         if contact not in CONTACTS:
             raise ConfigError(f"there is no contact {contact!r}", do="the contacts are 1 to 4")
-        self._gaps[contact] = _Gap(gap_ohm, bad_for_s, good_for_s, self._now(), self._flicker)
+        self._gaps[contact] = _Gap(gap_ohm, bad_for_s, good_for_s, wear, self._now(), self._flicker)
+        self.changed()
 
     def mend(self, contact: int) -> None:
         """Make a bad contact good again."""
         self._gaps.pop(contact, None)
+        self.changed()
+
+    def strain(self, contact: int) -> None:
+        """A source has reached its limit through this contact."""
+        if gap := self._gaps.get(contact):
+            gap.wear_out()
 
     def impedance(self) -> Matrix:
         """Z (ohm) of the film alone, by pad and pad: no contact resistance in it."""
@@ -168,11 +188,17 @@ class Contacts:
         return self._offsets_V[index] + self._slopes_V_per_s[index] * (now - self._started_s) + self._walks_V[index]
 
 
+def _nobody() -> None:
+    """No source yet that would care."""
+
+
 class _Gap:
     """A contact that is bad, now or for ever: a random telegraph."""
 
-    def __init__(self, ohm: float, bad_for_s: float, good_for_s: float, now_s: float, noise: NormalStream) -> None:
-        self._ohm = ohm
+    def __init__(
+        self, ohm: float, bad_for_s: float, good_for_s: float, wear: float, now_s: float, noise: NormalStream
+    ) -> None:
+        self._ohm, self._wear = ohm, wear
         self._means_s = (good_for_s, bad_for_s)
         self._noise = noise
         self._bad = True
@@ -183,6 +209,9 @@ class _Gap:
             self._bad = not self._bad
             self._until_s += self._dwell_s()
         return self._ohm if self._bad else 0.0
+
+    def wear_out(self) -> None:
+        self._ohm *= self._wear
 
     def _dwell_s(self) -> float:
         # Half the sum of two squared normal numbers is exponentially distributed. Never nothing, which would not end.

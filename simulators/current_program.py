@@ -135,14 +135,17 @@ class Staircase:
         """Stay at this level."""
         self._timer.due_s = math.inf
 
+    def _in_compliance(self) -> bool:
+        self._world.circuit.solve()
+        return self._source.limited
+
     def _advance(self) -> None:
         self._source.level = self._levels_A[self._next]
         self._next += 1
         self._timer.due_s = self._world.now() + self._delay_s
 
     def _ring(self) -> None:
-        self._world.circuit.solve()
-        if self._source.limited and self._abort_limited:
+        if self._abort_limited and self._in_compliance():
             self.stop()
             self._done(True)
             return

@@ -13,7 +13,8 @@ from ..core.errors import ConfigError
 from .circuit import Leads, parse_wiring
 from .nanovolt import LINE_Hz, NanovoltInput
 from .reading_buffer import READING_AVAILABLE, ReadingBuffer, Statistics
-from .scpi import INFINITE, SWITCH, Choice, Number, Refused, ScpiPanel, arguments_of, unquoted, value_of, word_of
+from .scpi import Choice, Number, ScpiPanel
+from .scpi_grammar import INFINITE, SWITCH, Refused, arguments_of, unquoted, value_of, word_of
 from .world import World
 
 _RANGES_V = {1: (0.01, 0.1, 1.0, 10.0, 100.0), 2: (0.1, 1.0, 10.0)}

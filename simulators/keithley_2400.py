@@ -13,19 +13,8 @@ from ..core.errors import ConfigError
 from .keithley_2400_settings import CHOICES, MOST, NUMBERS
 from .nanovolt import LINE_Hz
 from .reading_buffer import READING_AVAILABLE, ReadingBuffer, Statistics
-from .scpi import (
-    INFINITE,
-    NOT_A_NUMBER,
-    SWITCH,
-    Choice,
-    Number,
-    Refused,
-    ScpiPanel,
-    arguments_of,
-    unquoted,
-    value_of,
-    word_of,
-)
+from .scpi import Choice, Number, ScpiPanel
+from .scpi_grammar import INFINITE, NOT_A_NUMBER, SWITCH, Refused, arguments_of, unquoted, value_of, word_of
 from .source_measure import Measured, SourceMeter, best_range
 from .world import World
 

@@ -3,7 +3,8 @@
 After the Series 2400 user's manual, "SCPI command reference".
 """
 
-from .scpi import SWITCH, Choice, Number
+from .scpi import Choice, Number
+from .scpi_grammar import SWITCH
 
 # The largest number of readings in a series and in the buffer.
 MOST = 2500

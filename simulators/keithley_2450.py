@@ -11,7 +11,8 @@ from typing import ClassVar
 from ..core.errors import ConfigError
 from .named_buffers import NamedBuffers, Stored
 from .nanovolt import LINE_Hz
-from .scpi import SWITCH, Choice, Number, Refused, ScpiPanel, arguments_of, unquoted, value_of, word_of
+from .scpi import Choice, Number, ScpiPanel
+from .scpi_grammar import SWITCH, Refused, arguments_of, unquoted, value_of, word_of
 from .source_measure import Measured, SourceMeter, best_range
 from .world import World
 
@@ -24,7 +25,7 @@ _LARGEST = {"VOLT": 210.0, "CURR": 1.05}
 _LIMITS = {"VOLT": ("ILIMit", "CURR", 1e-9, 1.05e-4), "CURR": ("VLIMit", "VOLT", 0.02, 21.0)}
 _OUTPUT_OFF = 5076
 _OVERHEAD_s = 1e-3
-_MOST = 100000
+_MOST = 10000
 
 
 def _sources() -> tuple[tuple[Number, ...], tuple[Choice, ...]]:
@@ -92,7 +93,8 @@ class Keithley2450(ScpiPanel):
         "Numbers are answered in the shortest form, readings with six decimals and an exponent.",
         "A reading with the output off is error 5076, and its text.",
         "Buffers overwrite their oldest reading whatever the fill mode; the status element is always 0.",
-        "A sweep is measured at one instant of the laboratory; the trigger model is only what sweeps need of it.",
+        "Series and sweeps are measured at one instant of the laboratory, and have 10 000 readings at most.",
+        "Of the trigger model there is only what sweeps need of it.",
         "The limit of the product of volts and amperes is not kept; with the output off the leads are open.",
         "Changes of *LANG take effect after a power cycle; only SCPI is spoken.",
     )

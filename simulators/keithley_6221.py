@@ -10,25 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ..core.errors import ConfigError
 from .circuit import Nanovoltmeter
 from .current_program import CurrentProgram, Delta, DeltaReading, Staircase, staircase
 from .excitation import sampled_wave, square_wave, triangle_wave
 from .keithley_6221_settings import CHOICES, LARGEST_A, NUMBERS, SHAPES
 from .reading_buffer import ReadingBuffer
-from .scpi import (
-    INFINITE,
-    SWITCH,
-    Choice,
-    Number,
-    Refused,
-    ScpiPanel,
-    arguments_of,
-    scientific,
-    unquoted,
-    value_of,
-    word_of,
-)
+from .scpi import Choice, Number, ScpiPanel
+from .scpi_grammar import INFINITE, SWITCH, Refused, arguments_of, scientific, unquoted, value_of, word_of
 from .world import World
 
 _ARMED = 413
@@ -243,9 +231,7 @@ class Keithley6221(ScpiPanel):
 
     def _meter(self) -> Nanovoltmeter | None:
         meters = self.world.circuit.nanovoltmeters
-        if self._serial_name and self._serial_name not in meters:
-            raise ConfigError(f"{self.name}: there is no 2182A called {self._serial_name!r} for its serial port")
-        return meters.get(self._serial_name) or next(iter(meters.values()), None)
+        return meters.get(self._serial_name) if self._serial_name else next(iter(meters.values()), None)
 
     def _set_delta_high(self, argument: str) -> None:
         """Setting HIGH sets LOW to its negative."""

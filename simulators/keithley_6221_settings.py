@@ -5,7 +5,8 @@ After the Model 6220/6221 reference manual, "SCPI reference tables".
 
 import math
 
-from .scpi import SWITCH, Choice, Number
+from .scpi import Choice, Number
+from .scpi_grammar import SWITCH
 
 LARGEST_A = 0.105
 SHAPES = ("SINusoid", "RAMP", "SQUare", "ARB0", "ARB1", "ARB2", "ARB3", "ARB4")

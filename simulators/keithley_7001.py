@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ..core.errors import ConfigError
-from .scpi import SWITCH, Choice, Number, Refused, ScpiPanel, value_of
+from .scpi import Choice, Number, ScpiPanel
+from .scpi_grammar import SWITCH, Refused, value_of
 from .world import World
 
 # A card's rows and columns; `C9990` is the manual's name for a slot that is simulated, `NONE` for an empty one.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from .scpi import Refused, ScpiPanel, arguments_of, unquoted, value_of, word_of
+from .scpi import ScpiPanel
+from .scpi_grammar import Refused, arguments_of, unquoted, value_of, word_of
 
 _ELEMENTS = (
     "DATE", "FORMatted", "FRACtional", "READing", "RELative", "SEConds", "SOURce", "SOURFORMatted", "SOURSTATus",

@@ -4,6 +4,7 @@ Sizes are those of the class of a Keithley 2182A on its ranges; no manual gives 
 """
 
 import math
+from functools import lru_cache
 
 from .noise import NormalStream
 
@@ -33,10 +34,18 @@ class Flicker:
 
     def after(self, step_s: float) -> float:
         """The value when `step_s` have passed since the last one."""
-        for index, time_s in enumerate(_TIMES_s):
-            keep = math.exp(-step_s / time_s)
-            self._states[index] = keep * self._states[index] + math.sqrt(1.0 - keep * keep) * self._noise.next()
+        draw = self._noise.next
+        # A tenth of a microsecond changes nothing here: equal steps are equal.
+        kept = _relaxed(round(step_s, 7))
+        self._states = [keep * state + fresh * draw() for (keep, fresh), state in zip(kept, self._states, strict=True)]
         return self._sigma * sum(self._states)
+
+
+@lru_cache(maxsize=256)
+def _relaxed(step_s: float) -> tuple[tuple[float, float], ...]:
+    """What is kept and what comes new of each relaxation over a step."""
+    kept = [math.exp(-step_s / time_s) for time_s in _TIMES_s]
+    return tuple((keep, math.sqrt(1.0 - keep * keep)) for keep in kept)
 
 
 class NanovoltInput:

@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from .scpi import Refused, Register, ScpiPanel, scientific, value_of, word_of
+from .scpi import Register, ScpiPanel
+from .scpi_grammar import Refused, scientific, value_of, word_of
 
 # Bits of the measurement event register: reading available; buffer available, half full, full.
 READING_AVAILABLE, BUFFER_AVAILABLE, BUFFER_HALF_FULL, BUFFER_FULL = 32, 128, 256, 512

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, NoReturn
 
 from .nanovolt import LINE_Hz
-from .scpi import SWITCH, Choice, Number, Refused, Register, ScpiPanel, unquoted, value_of, word_of
+from .scpi import Choice, Number, Register, ScpiPanel
+from .scpi_grammar import SWITCH, Refused, unquoted, value_of, word_of
 from .world import World
 
 _RANGES = {"VOLT": (0.01, 0.1, 1.0, 10.0, 30.0), "CURR": (1e-3, 1e-2, 0.1, 0.2)}

@@ -150,6 +150,29 @@ def test_a_contact_is_bad_for_good_or_off_and_on_or_not_at_all() -> None:
         film.contacts.damage(5, 1.0)
 
 
+def test_a_contact_wears_each_time_a_source_is_driven_into_its_limit_there() -> None:
+    film = Film(bad_contact=2, gap_ohm=1e5, wear=3.0)
+    source = film.drive("1-2", 1e-3)
+    for expected in (1e5, 3e5):
+        assert film.contacts.pad_ohm(2) == pytest.approx(expected + 205.0)
+        source.level = 1e-3
+        film.circuit.solve()
+        film.circuit.solve()  # staying in compliance does it no more harm
+        assert film.contacts.pad_ohm(2) == pytest.approx(3 * expected + 205.0)
+        source.level = 0.0
+        film.circuit.solve()
+    assert film.contacts.pad_ohm(1) == 180.0
+
+
+def test_whoever_drives_current_hears_of_a_contact_that_breaks() -> None:
+    film = Film()
+    heard: list[int] = []
+    film.circuit.listen(lambda: heard.append(1))
+    film.contacts.damage(1, math.inf)
+    film.contacts.mend(1)
+    assert heard == [1, 1]
+
+
 # The wires
 
 

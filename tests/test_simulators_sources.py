@@ -24,7 +24,8 @@ from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.nanovolt import Flicker, NanovoltInput
 from remanence.simulators.noise import NormalStream
 from remanence.simulators.sample import load_sample
-from remanence.simulators.scpi import ScpiPanel, arguments_of, program_units, spellings
+from remanence.simulators.scpi import ScpiPanel
+from remanence.simulators.scpi_grammar import arguments_of, program_units, spellings
 from remanence.simulators.world import World, WorldSettings
 from remanence.simulators.yokogawa import GS200
 
@@ -116,6 +117,24 @@ def test_a_power_cycle_switches_the_output_off_and_says_so(kind: str) -> None:
     bench.ask(kind, "*ESR?")
     panel.power_cycle()
     assert bench.ask(kind, "OUTP?;*ESR?") == "0;128"
+
+
+@pytest.mark.parametrize(
+    ("kind", "knob", "value", "query", "answer"),
+    [
+        ("6221", "current", "1e-6", "SOUR:CURR?", "1.000000E-06"), ("2182A", "nplc", "1", "SENS:VOLT:NPLC?", "1.00"), ("2400", "function", "CURR", "SOUR:FUNC?", "CURR"),
+        ("2450", "output", "ON", "OUTP?", "1"), ("GS200", "limit_V", "5", "SOUR:PROT:VOLT?", "5"), ("7001", "break", "OFF", "ROUT:CONF:BBM?", "0"),
+    ],
+)  # fmt: skip
+def test_a_person_can_turn_the_settings_at_the_front(kind: str, knob: str, value: str, query: str, answer: str) -> None:
+    bench = Bench()
+    panel = bench.put(kind)
+    assert knob in panel.knobs
+    panel.turn(knob, value)
+    assert bench.ask(kind, query) == answer
+    for wrong in ((knob, "rubbish"), ("rubbish", "1")):
+        with pytest.raises(ConfigError, match="rubbish"):
+            panel.turn(*wrong)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
