@@ -504,6 +504,28 @@ def test_qcodes_sr860_captures_and_reads_its_blocks(qcodes: Open) -> None:
     assert buffer.count_capture_kilobytes() == "6"
 
 
+def test_qcodes_sr860_takes_a_sample_at_each_trigger_and_a_run_after_one(qcodes: Open) -> None:
+    # A block so short may have no line feed in it, and over a socket it then needs one behind.
+    rig, lockin = qcodes("SR860", srs.SR860, quiet=False, drives=SERIES_ohm, binary_end="\n")
+    lockin.amplitude(0.1)
+    lockin.frequency(17.77)
+    lockin.time_constant(10e-3)
+    let_pass(rig, lockin, 1.0)
+
+    def pulses(count: int) -> None:
+        for _ in range(count):
+            let_pass(rig, lockin, 0.25)
+            with rig.world.lock:
+                rig.panel.trigger()
+
+    lockin.buffer.capture_config("X,Y")
+    data = lockin.buffer.capture_one_sample_per_trigger(5, lambda: pulses(5))
+    assert {key: len(values) for key, values in data.items()} == {"X": 5, "Y": 5}
+    data = lockin.buffer.capture_samples_after_trigger(200, lambda: pulses(1))
+    assert len(data["X"]) == 200
+    assert np.allclose(data["X"], rig.volts(0.1), rtol=1e-3)
+
+
 def test_qcodes_sr860_falls_out_of_step_where_a_line_feed_follows_the_block(qcodes: Open) -> None:
     # It counts the bytes from the first line feed among them on, and leaves the one behind them.
     rig, lockin = qcodes("SR860", srs.SR860, quiet=False, drives=SERIES_ohm, binary_end="\n")
