@@ -40,6 +40,10 @@ class CsetController(LoopController):
         """By CSET."""
         return int(self.numbers("CSET", key)[0])
 
+    def turn_units(self, key: str, code: int) -> None:
+        """The units of CSET."""
+        self.held("CSET", key)[1] = float(code)
+
     def stays_on(self, key: str) -> bool:
         """By CSET: power-up enabled. The analogue output has no range to switch off."""
         return key == "2" or self.numbers("CSET", key)[self._power_up] == 1

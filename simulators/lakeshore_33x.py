@@ -6,10 +6,11 @@ ranges, and in the fields of HTRSET and INTYPE.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar
 
-from .lakeshore_grammar import Setting, number, text, whole, word
+from .lakeshore_grammar import NoAnswer, Setting, number, text, whole, word
 from .lakeshore_loops import LoopController, loop_settings
 from .lakeshore_panel import LakeShore
 from .temperature_loop import Drive
@@ -76,6 +77,7 @@ class _Family33x(LoopController):
     inferred: ClassVar[tuple[str, ...]] = (
         *LakeShore.inferred,
         "Each range gives a tenth of the power of the one above it, and the output is per cent of power",
+        "After SETP the 335 and 336 tell the old set point for half a second (a driver's warning gives the time)",
         "HTRSET's code 3 is 1.414 A, which manual and drivers print as 1.141: it is what gives 50 W",
         "The heater's load is 25 Ω: HTRSET's resistance is kept and read back only",
         "MODE 0 (local) does not lock out orders over the interface",
@@ -100,9 +102,32 @@ class _Family33x(LoopController):
         name = self.control_input(key)
         return int(self.numbers("INTYPE", name)[4]) if name in self.inputs else 1
 
+    def turn_units(self, key: str, code: int) -> None:
+        """The preferred units of the control input."""
+        if (name := self.control_input(key)) in self.inputs:
+            self.held("INTYPE", name)[4] = float(code)
+
     def enabled(self, name: str) -> bool:
         """By INTYPE: sensor type 0 is off."""
         return self._held["INTYPE"][name][0] != 0.0
+
+    def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
+        table = super()._query_table()
+        readings: dict[str, Callable[[list[str]], str]] = {
+            name: partial(self._all_inputs, table[name]) for name in ("KRDG", "CRDG", "SRDG")
+        }
+        heaters, analog = set(self.most_W), set(self.outputs_table) - set(self.most_W) or {"2"}
+        outputs: dict[str, Callable[[list[str]], str]] = {
+            "HTR": partial(_only, table["HTR"], heaters), "HTRST": partial(_only, table["HTRST"], heaters),
+            "AOUT": partial(_only, table["AOUT"], analog),
+        }  # fmt: skip
+        return table | readings | outputs
+
+    def _all_inputs(self, one: Callable[[list[str]], str], arguments: list[str]) -> str:
+        """Input 0 is all of them, where there are four (manual of the 350, KRDG?)."""
+        if arguments == ["0"] and len(self.inputs_table) > 2:
+            return ",".join(one([name]) for name in self.inputs_table)
+        return one(arguments)
 
     def stays_on(self, key: str) -> bool:
         """By OUTMODE: power-up enabled."""
@@ -126,6 +151,13 @@ class _Family33x(LoopController):
             kind = {"diode": 1.0, "platinum": 2.0, "ntc": 3.0}[found.sensor.kind.family]
             self.held("INTYPE", name)[:4] = [kind, float(kind > 1), 0.0, float(kind > 1)]
             self.held("INNAME", name)[0] = found.sensor.node
+
+
+def _only(query: Callable[[list[str]], str], outputs: set[str], arguments: list[str]) -> str:
+    """HTR? is for outputs with a heater, AOUT? for those with a voltage (manual of the 350)."""
+    if len(arguments) != 1 or arguments[0] not in outputs:
+        raise NoAnswer
+    return query(arguments)
 
 
 class Model335(_Family33x):

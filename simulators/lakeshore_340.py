@@ -4,7 +4,7 @@ Command set after the 340's manual, chapter 9 (remote operation): readings with 
 that may be left out, `RANGE` 0 to 5 without a loop number, CSET, CMODE and CLIMIT, MODE from 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from .lakeshore_331 import CsetController
@@ -62,6 +62,7 @@ class Model340(CsetController):
     partial: ClassVar[bool] = True
     last_curve: ClassVar[int] = 60
     _power_up: ClassVar[int] = 2
+    local_mode: ClassVar[int] = 1
     settings_table: ClassVar[Mapping[str, Setting]] = _settings()
     inferred: ClassVar[tuple[str, ...]] = (
         *LakeShore.inferred,
@@ -115,6 +116,11 @@ class Model340(CsetController):
             else:
                 # 1 silicon diode, 3 platinum, 8 Cernox (manual, INTYPE).
                 self.held("INTYPE", name)[0] = {"diode": 1.0, "platinum": 3.0, "ntc": 8.0}[found.sensor.kind.family]
+
+    def _order_table(self) -> dict[str, Callable[[list[str]], None]]:
+        # Curves are in the flash at once here, where CRVSAV puts them.
+        own: dict[str, Callable[[list[str]], None]] = {"CRVSAV": lambda _: None}
+        return super()._order_table() | own
 
     def _set_set_point(self, arguments: list[str]) -> None:
         super()._set_set_point(arguments)

@@ -126,6 +126,11 @@ class Model372(LoopController):
         ohms = name in self.inputs and self.numbers("INTYPE", name)[5] == 2
         return 3 if ohms else 1
 
+    def turn_units(self, key: str, code: int) -> None:
+        """The preferred units of the control input: kelvin, or ohms."""
+        if (name := self.control_input(key)) in self.inputs:
+            self.held("INTYPE", name)[5] = float(min(code, 2))
+
     def stays_on(self, key: str) -> bool:
         """By OUTMODE: power-up enabled."""
         return self.numbers("OUTMODE", key)[1] == 1

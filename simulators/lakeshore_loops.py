@@ -37,7 +37,9 @@ class LoopController(LakeShore):
 
     set_point_lag_s: ClassVar[float] = 0.0
     slowest_ramp: ClassVar[float] = 0.1
-    knobs: ClassVar[tuple[str, ...]] = ("setpoint", "range", "off", "lock")
+    knobs: ClassVar[tuple[str, ...]] = ("setpoint", "range", "units", "off", "lock", "local")
+    # MODE of local and of remote with lockout; between them is remote.
+    local_mode: ClassVar[int] = 0
 
     def _make_loops(self) -> dict[str, TemperatureLoop]:
         self._told: dict[str, tuple[float, float]] = {}
@@ -91,11 +93,13 @@ class LoopController(LakeShore):
         self.world.cryostat.disturb()
 
     def turn(self, knob: str, value: str) -> None:
-        """`setpoint` and `range` are numbers of the first output, in its units; `off` is All Off, whatever it says.
+        """`setpoint` and `range` are numbers of the first output, `units` 1 to 3 those of its set point.
 
-        A locked keypad takes only `off`, and `lock` with its code.
+        `off` is All Off and `local` the key that ends remote, whatever their value; `lock` wants its code. A keypad
+        that is locked takes only `off` and `lock`, in remote also `local`, with local lockout only `off`.
         """
         first = self.outputs_table[0]
+        remote = self.number("MODE") - self.local_mode
         if knob == "off":
             for key, loop in self.loops.items():
                 loop.change_range(0)
@@ -104,15 +108,25 @@ class LoopController(LakeShore):
             state, code = self.numbers("LOCK")
             if float(value) == code:
                 self._held["LOCK"][""] = [1.0 - state, code]
-        elif not self.number("LOCK"):
+        elif knob == "local":
+            if remote == 1:
+                self._held["MODE"][""] = [float(self.local_mode)]
+        elif not self.number("LOCK") and not remote:
             try:
                 if knob == "setpoint":
                     self._set_set_point([first, value])
+                elif knob == "units":
+                    self.turn_units(first, integer(value, 1, 3))
+                    self._follow(first)
                 else:
                     self._turn_range(first, value)
             except NoAnswer:
                 raise ConfigError(f"{self.name!r} takes no {knob} {value!r}") from None
         self.world.cryostat.disturb()
+
+    def turn_units(self, key: str, code: int) -> None:
+        """Let a person change the units of an output's set point."""
+        raise NotImplementedError
 
     def _turn_range(self, first: str, value: str) -> None:
         self._set_range([first, value])

@@ -157,6 +157,9 @@ def test_qcodes_ramps_the_set_point(rig: Rig) -> None:
     assert heater.setpoint() == pytest.approx(11.0, abs=0.05)
     assert heater.setpoint_ramp_status()
     assert cryostat.A.temperature() == pytest.approx(heater.setpoint(), abs=0.2)
+    # Behind its thermal resistance the sample is late by the rate times 2 s + 118 s (T/300 K)^1.5.
+    late_s = 2.0 + 118.0 * (11.0 / 300.0) ** 1.5
+    assert cryostat.A.temperature() - cryostat.B.temperature() == pytest.approx(0.1 * late_s, abs=0.03)
     rig.pass_s(60.0, cryostat)
     assert (heater.setpoint(), heater.setpoint_ramp_status()) == (16.0, False)
 
@@ -230,6 +233,11 @@ def test_qcodes_asks_a_voltage_output_for_ranges_that_it_has_not_got(rig: Rig) -
     output = rig.qcodes(LakeshoreModel336, Model336).output_3
     output.output_range("low")
     assert output.output_range() == "low"
+    # HTR? is for outputs 1 and 2 only.
+    output.parent.timeout(0.2)
+    with pytest.raises(pyvisa.errors.VisaIOError, match="Timeout"):
+        output.output()
+    output.parent.timeout(10)
     # Outputs 3 and 4 are on or off. Nothing is answered, and the driver does not look.
     output.output_range("high")
     assert output.output_range.cache() == "high"

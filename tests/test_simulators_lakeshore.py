@@ -129,7 +129,7 @@ def test_settings_read_back_as_they_were_set(kind: Any, line: str, query: str, r
         (Model340, "CMODE 1,7"), (Model335, "KRDG? C"), (Model335, "OUTMODE 3,1,1,0"), (Model336, "RANGE 1,4"), (Model336, "RANGE 3,2"),
         (Model336, "PID 1,0,20,0"), (Model336, "PID 1,10,20,201"), (Model336, "PID 1,10,20"), (Model336, "RAMP 1,1,101"), (Model336, "SETP 1,1e4"),
         (Model336, "SETP 1"), (Model336, "SETP? 5"), (Model336, "CSET? 1"), (Model336, "KRDG?"), (Model336, "KRDG"), (Model336, "NONSENSE?"),
-        (Model336, "HTRSET? 3"), (Model336, "MODE 3"), (Model336, "INCRV A,60"), (Model336, "CRVHDR 20,x,y,3,325.0,1"),
+        (Model336, "HTRSET? 3"), (Model336, "HTR? 3"), (Model336, "AOUT? 1"), (Model350, "HTRST? 4"), (Model336, "MODE 3"), (Model336, "INCRV A,60"), (Model336, "CRVHDR 20,x,y,3,325.0,1"),
         (Model336, "CRVPT? 21,201"), (Model336, "RDGST? 1"), (Model336, "DFLT 98"), (Model336, "RELAYST? 3"), (Model372, "KRDG? 17"),
         (Model372, "KRDG? B"), (Model372, "RANGE 0,9"), (Model372, "RANGE 1,2"), (Model372, "PID 0,1,0.5,0"), (Model372, "PID 0,1001,0,0"),
         (Model372, "PID 0,1,10001,0"), (Model372, "PID 0,1,0,2501"), (Model372, "INTYPE 1,0,13,1,13,0,1"), (Model372, "INTYPE A,1,7,0,0,0,1"),
@@ -145,6 +145,12 @@ def test_what_is_not_understood_is_neither_done_nor_answered(kind: Any, line: st
     assert bench.ask(line) == ""
     assert bench.ask("*ESR?") == "032"
     assert [bench.ask(query) for query in asked] == before
+
+
+def test_input_0_is_all_of_four() -> None:
+    bench = Bench(Model336)
+    assert [float(text) for text in bench.ask("KRDG? 0").split(",")] == pytest.approx([6.0, 6.0, 0.0, 0.0], rel=0.01)
+    assert Bench(Model335).ask("KRDG? 0") == ""
 
 
 def test_an_event_that_is_enabled_asks_for_service() -> None:
@@ -508,6 +514,38 @@ def test_a_person_turns_the_knobs_and_a_lock_keeps_all_but_off_from_them() -> No
     bench.panel.turn("setpoint", "10")
     bench.clock.sleep(1.0)
     assert bench.ask("LOCK?;SETP? 1") == "0,123;+010.0000"
+
+
+@pytest.mark.parametrize(
+    ("kind", "remote", "lockout", "query"),
+    [
+        (Model331, 1, 2, "SETP? 1"),
+        (Model336, 1, 2, "SETP? 1"),
+        (Model340, 2, 3, "SETP? 1"),
+        (Model372, 1, 2, "SETP? 0"),
+    ],
+)
+def test_in_remote_the_keypad_waits_for_local_and_with_lockout_in_vain(
+    kind: Any, remote: int, lockout: int, query: str
+) -> None:
+    bench = Bench(kind)
+    local = "1" if kind is Model340 else "0"
+    bench.put(f"MODE {remote}")
+    bench.panel.turn("setpoint", "33")
+    bench.clock.sleep(1.0)
+    assert float(bench.ask(query)) == 0.0
+    bench.panel.turn("local", "")
+    assert bench.ask("MODE?") == local
+    bench.panel.turn("setpoint", "33")
+    bench.clock.sleep(1.0)
+    assert float(bench.ask(query)) == 33.0
+    bench.panel.turn("units", "2")
+    assert float(bench.ask(query)) == pytest.approx(
+        CURVES["CX-1010"].units(33.0) if kind is Model372 else 33.0 - 273.15, rel=1e-3
+    )
+    bench.put(f"MODE {lockout}")
+    bench.panel.turn("local", "")
+    assert bench.ask("MODE?") == str(lockout)
 
 
 def test_an_option_that_is_none_is_refused() -> None:
