@@ -25,7 +25,7 @@ from .ami430_programmer import (
     Refused,
 )
 from .magnet_supply import finite
-from .scpi import spellings
+from .scpi_grammar import spellings
 from .world import World
 
 _MESSAGES = {
