@@ -194,15 +194,15 @@ class MultiVu(FrontPanel):
         self._field_asked = (oersted, rate, mode, driven)
         self.field.order(target_T, rate_T_per_s, field.APPROACHES[mode], bool(driven))
 
+    @property
+    def field_set_point(self) -> tuple[float, float, int, int]:
+        """What field was asked for last: Oe, Oe/s, approach, driven."""
+        return self._field_asked or (0.0, self.flavour.rates_T_per_s[1] * _OERSTED_PER_TESLA, 0, 1)
+
     def _field_setpoints(self, _query: str) -> str:
         if not self.flavour.field_setpoint:
             raise Refusal(f"{self.flavour.name} does not support getting field set points")
-        oersted, rate, mode, driven = self._field_asked or (
-            0.0,
-            self.flavour.rates_T_per_s[1] * _OERSTED_PER_TESLA,
-            0,
-            1,
-        )
+        oersted, rate, mode, driven = self.field_set_point
         return f"({oersted}, {rate}, {mode}, {driven}),Oe,{_SUCCESS}"
 
     def _set_chamber(self, query: str) -> None:
