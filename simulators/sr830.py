@@ -8,20 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from .lock_in import LockIn, Tuning, clip
+from .lock_in import Tuning, clip
 from .sr830_buffer import TRIGGERED, TraceBuffer
-from .srs_commands import (
-    COMMAND_ERROR,
-    EXECUTION_ERROR,
-    POWER_ON,
-    Refused,
-    enabled_byte,
-    folded,
-    numbers,
-    parse_line,
-    read_byte,
-    whole,
-)
+from .srs_commands import COMMAND_ERROR, Refused, folded, numbers, whole
+from .srs_lock_in import SRSLockIn
 from .world import World
 
 SENSITIVITIES_V = tuple(float(f"{digit}e{power}") for power in range(-9, 1) for digit in (1, 2, 5))[1:28]
@@ -34,14 +24,12 @@ _CLIP = 1.09
 # their size.
 _RESERVES = (1000.0, 100.0, 10.0)
 _LARGEST_INPUT_V = 1.0  # rms: 1.4 V peak
-_LONGEST_REPLY = 1 << 20
 # The detection frequency's range changes here, upwards and downwards (manual, LIAS bit 4); above it there is no time
 # constant longer than this one, 30 s.
 _UPWARDS_Hz, _DOWNWARDS_Hz, _LONGEST = 203.12, 199.21, 13
 
 # Bits of LIAS? (manual, "status byte definitions")
 _INPUT, _FILTER, _OUTPUT, _UNLOCK, _RANGE, _TC, _TRIGGER = (1 << bit for bit in range(7))
-_QUERY_ERROR = 4  # bit of *ESR?
 
 # mnemonic: smallest, largest and value after *RST of the settings that are one integer
 _INTEGERS: dict[str, tuple[int, int, int]] = {
@@ -52,7 +40,7 @@ _INTEGERS: dict[str, tuple[int, int, int]] = {
 }  # fmt: skip
 
 
-class SR830(LockIn):
+class SR830(SRSLockIn):
     """The lock-in at the contacts `wiring` (`xx` or `xy`); its external reference is the source's phase marker.
 
     `drives` is the resistance through which its sine output drives the sample. `binary_end` follows binary data: a
@@ -69,25 +57,19 @@ class SR830(LockIn):
         "A voltage that drives the sample goes over the series resistance alone: the sample's own is neglected.",
         "While a lock-in follows an external reference its sine output does not drive the sample.",
     )
-    reply_end: ClassVar[bytes] = b"\n"
+    binary: ClassVar[tuple[bytes, ...]] = (b"TRCB", b"TRCL")
     latency_s: ClassVar[float] = 0.01
     knobs: ClassVar[tuple[str, ...]] = ("SENS", "RMOD", "OFLT", "OFSL", "SYNC", "PHAS", "FREQ", "SLVL", "HARM", "FMOD")
 
     def __init__(
         self, world: World, name: str, wiring: str = "", drives: str | float = 0.0, binary_end: str = "\n"
     ) -> None:
-        super().__init__(world, name, wiring, drives)
-        self._binary_end = binary_end
-        self._events = POWER_ON
-        self._lia = 0
-        self._errors = 0
-        self._enabled = {"*ESE": 0, "*SRE": 0, "ERRE": 0, "LIAE": 0}
+        super().__init__(world, name, wiring, drives, binary_end)
         self._memories: dict[int, tuple[dict[str, int], dict[str, tuple[float, ...]]]] = {}
         self._buffer = buffer = TraceBuffer()
-        self._queries: dict[str, Callable[[list[str]], str]] = {
-            "*IDN": lambda _: f"Stanford_Research_Systems,SR830,s/n{self._serial():05d},ver1.07",
-            "*ESR": self._event_status, "*STB": self._serial_poll, "LIAS": self._lock_in_status,
-            "ERRS": self._error_status, "SNAP": self._snap, "OUTP": self._output, "OUTR": self._display,
+        self.queries |= {
+            "*IDN": lambda _: f"Stanford_Research_Systems,SR830,s/n{self.serial_number():05d},ver{self.firmware}",
+            "SNAP": self._snap, "OUTP": self._output, "OUTR": self._display,
             "OAUX": lambda arguments: f"{0 * whole(arguments, 1, 4):g}", "FREQ": lambda _: f"{self.reference_Hz():g}",
             "PHAS": partial(self._told, "PHAS"), "SLVL": partial(self._told, "SLVL"),
             "AUXV": lambda arguments: self._told(f"AUXV{whole(arguments, 1, 4)}", []),
@@ -97,8 +79,8 @@ class SR830(LockIn):
             "SPTS": partial(self._stored, lambda _: str(len(buffer))), "TRCA": partial(self._stored, buffer.text),
             "TRCB": partial(self._stored, buffer.floats), "TRCL": partial(self._stored, buffer.own_floats),
         }  # fmt: skip
-        self._orders: dict[str, Callable[[list[str]], None]] = {
-            "*RST": lambda _: self._reset(), "*CLS": lambda _: self._clear(), "PHAS": self._set_phase,
+        self.orders |= {
+            "*RST": lambda _: self._reset(), "PHAS": self._set_phase,
             "FREQ": self._set_frequency, "SLVL": self._set_amplitude, "AUXV": self._set_auxiliary,
             "OEXP": self._set_expand, "DDEF": self._set_display, "FPOP": self._set_front_output,
             "AGAN": lambda _: self._auto_gain(), "ARSV": lambda _: self._numbers.update(RMOD=2),
@@ -107,66 +89,25 @@ class SR830(LockIn):
             "REST": lambda _: self._forget(), "SSET": self._save_setup, "RSET": self._recall_setup,
         }  # fmt: skip
         for mnemonic in _INTEGERS:
-            self._queries[mnemonic] = partial(self._integer, mnemonic)
-            self._orders[mnemonic] = partial(self._set_integer, mnemonic)
-        for mnemonic in self._enabled:
-            self._queries[mnemonic] = partial(self._enable, mnemonic)
-            self._orders[mnemonic] = partial(self._set_enable, mnemonic)
+            self.queries[mnemonic] = partial(self._integer, mnemonic)
+            self.orders[mnemonic] = partial(self._set_integer, mnemonic)
         self._reset()
         world.advance()
-        self._apply()
-
-    def execute(self, command: str) -> str | None:
-        """One line: commands separated by `;`, from left to right."""
-        replies: list[str] = []
-        for mnemonic, asked, arguments in parse_line(command):
-            try:
-                if asked:
-                    replies.append(self._query(mnemonic, arguments))
-                else:
-                    self._order(mnemonic, arguments)
-            except Refused as refused:
-                self._events |= refused.bit
-        if len(replies) < 2:
-            return replies[0] if replies else None
-        text = "\n".join(replies)
-        if len(text) > _LONGEST_REPLY:
-            # The output queue overflows: it is emptied and the query-error bit says so (manual, *ESR? bit 2).
-            self._events |= _QUERY_ERROR
-            return None
-        return text
-
-    def _query(self, mnemonic: str, arguments: list[str]) -> str:
-        handler = self._queries.get(mnemonic)
-        if handler is None:
-            raise Refused(COMMAND_ERROR)
-        return handler(arguments)
-
-    def _order(self, mnemonic: str, arguments: list[str]) -> None:
-        handler = self._orders.get(mnemonic)
-        if handler is None:
-            raise Refused(COMMAND_ERROR)
-        # What has been until now was filtered with the old settings.
-        self._look()
-        handler(arguments)
-        self._apply()
-
-    def receive(self, line: bytes) -> bytes:
-        """Binary data end as the gateway ends them, everything else with the terminator."""
-        reply = super().receive(line)
-        if self._binary_end != "\n" and line.strip().upper().startswith((b"TRCB", b"TRCL")):
-            reply = reply.removesuffix(self.reply_end) + self._binary_end.encode("latin-1")
-        return reply
+        self.apply()
 
     # What it sees
 
     def unlocked(self) -> None:
         """Latch bit 3."""
-        self._lia |= _UNLOCK
+        self.lia |= _UNLOCK
 
     def overloaded(self, applied_V: float) -> None:
         """Latch bit 1, and bit 0 when it is the input that is beyond its range."""
-        self._lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
+        self.lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
+
+    def notice(self, within_s: float = 0.0) -> None:
+        """Look, for what is wrong."""
+        self._look(within_s)
 
     def _look(self, within_s: float = 0.0) -> tuple[float, float]:
         """X and Y now, offsets taken off and clipped; what is wrong is latched."""
@@ -174,26 +115,26 @@ class SR830(LockIn):
         world.advance(within_s)
         x, y = tap.x.output - self._x_offset_V, tap.y.output - self._y_offset_V
         if abs(x) * self._x_gain > largest or abs(y) * self._y_gain > largest:
-            self._lia |= _OUTPUT
+            self.lia |= _OUTPUT
             x, y = clip(x, largest), clip(y, largest)
         if self._external and not self.locked():
-            self._lia |= _UNLOCK
+            self.lia |= _UNLOCK
         applied_V = abs(world.voltage(self.wiring))
         if applied_V > self.stands_V:
             self.overloaded(applied_V)
         return x, y
 
-    def _apply(self) -> None:
+    def apply(self) -> None:
         """Bring the settings to the filter, and keep what each look needs of them."""
         now = self._numbers
         self._external = now["FMOD"] == 0
         detected_Hz = now["HARM"] * (self.reference_Hz() if self._external else self._tuples["FREQ"][0])
         high = detected_Hz > (_DOWNWARDS_Hz if self._high else _UPWARDS_Hz)
-        self._lia |= _RANGE if high != self._high else 0
+        self.lia |= _RANGE if high != self._high else 0
         self._high = high
         if high and now["OFLT"] > _LONGEST:
             now["OFLT"] = _LONGEST
-            self._lia |= _TC
+            self.lia |= _TC
         self.tune(
             Tuning(
                 self._external, self._tuples["FREQ"][0], self._tuples["SLVL"][0], now["HARM"],
@@ -213,7 +154,7 @@ class SR830(LockIn):
         scale = SENSITIVITIES_V[self._numbers["SENS"]]
         r = math.hypot(x, y) - 0.01 * self._tuples["OEXP3"][0] * scale
         if abs(r) > _CLIP * scale:
-            self._lia |= _OUTPUT
+            self.lia |= _OUTPUT
             r = clip(r, _CLIP * scale)
         return r, math.degrees(math.atan2(y, x))
 
@@ -255,38 +196,9 @@ class SR830(LockIn):
     def _told(self, key: str, arguments: list[str]) -> str:
         return ",".join(f"{value:g}" for value in self._tuples[key])
 
-    def _lock_in_status(self, arguments: list[str]) -> str:
-        # Asked right after a reading, it is about that reading.
-        self._look(within_s=0.015)
-        if not arguments:
-            shown, self._lia = self._lia, 0
-        else:
-            shown, self._lia = read_byte(self._lia, arguments)
-        return str(shown)
-
-    def _event_status(self, arguments: list[str]) -> str:
-        shown, self._events = read_byte(self._events, arguments)
-        return str(shown)
-
-    def _error_status(self, arguments: list[str]) -> str:
-        shown, self._errors = read_byte(self._errors, arguments)
-        return str(shown)
-
-    def _serial_poll(self, arguments: list[str]) -> str:
-        """Bits: 0 no scan in progress, 1 no command in progress, 2 ERR, 3 LIA, 5 ESB, 6 SRQ (manual, *STB?)."""
-        return str(read_byte(self.status_byte(), arguments)[0])
-
     def status_byte(self) -> int:
-        """The serial poll status byte."""
-        enabled = self._enabled
-        byte = 2 | (0 if self._buffer.running else 1)
-        byte |= 4 if self._errors & enabled["ERRE"] else 0
-        byte |= 8 if self._lia & enabled["LIAE"] else 0
-        byte |= 32 if self._events & enabled["*ESE"] else 0
-        return byte | (64 if byte & enabled["*SRE"] else 0)
-
-    def _enable(self, mnemonic: str, arguments: list[str]) -> str:
-        return str(read_byte(self._enabled[mnemonic], arguments)[0])
+        """Two bits more: 0 no scan in progress, 1 no command in progress (manual, *STB?)."""
+        return super().status_byte() | 2 | (0 if self._buffer.running else 1)
 
     # Orders
 
@@ -296,9 +208,6 @@ class SR830(LockIn):
         if mnemonic == "HARM" and value * self.reference_Hz() > 102000.0:
             raise Refused
         self._numbers[mnemonic] = value
-
-    def _set_enable(self, mnemonic: str, arguments: list[str]) -> None:
-        self._enabled[mnemonic] = enabled_byte(self._enabled[mnemonic], arguments)
 
     def _set_phase(self, arguments: list[str]) -> None:
         (degrees,) = numbers(arguments, (-360.0, 729.99))
@@ -363,9 +272,6 @@ class SR830(LockIn):
         self._tuples |= {f"{name}{k}": value for name, value in (("DDEF", (0, 0)), ("FPOP", (0,))) for k in (1, 2)}
         self._forget()
 
-    def _clear(self) -> None:
-        self._events = self._lia = self._errors = 0
-
     # Hands at its front
 
     def clear(self) -> None:
@@ -376,23 +282,10 @@ class SR830(LockIn):
         self.world.advance()
         self._trigger()
 
-    def turn(self, knob: str, value: str) -> None:
-        """Set one of `knobs`, by its mnemonic and the value that a command would give it."""
-        self.world.advance()
-        self._order(knob, [value])
-
-    def refuse(self, command: str) -> str | None:
-        """It says nothing; the execution error is in *ESR?."""
-        self._events |= EXECUTION_ERROR
-        return None
-
     def power_cycle(self) -> None:
-        """Settings and setups are kept by the battery (manual, "power-on"); the buffer and the status are not."""
-        self.world.advance()
-        self._clear()
-        self._events = POWER_ON
+        """The buffer is empty then."""
         self._forget()
-        self._apply()
+        super().power_cycle()
 
     # The buffer
 
@@ -410,7 +303,7 @@ class SR830(LockIn):
         self._tap.due_s = math.inf
 
     def _trigger(self) -> None:
-        self._lia |= _TRIGGER
+        self.lia |= _TRIGGER
         if self._buffer.running and self._numbers["SRAT"] == TRIGGERED:
             self._keep()
         elif self._numbers["TSTR"]:
@@ -434,6 +327,3 @@ class SR830(LockIn):
     def _stored(self, dump: Callable[[list[str]], str], arguments: list[str]) -> str:
         self.world.advance()
         return dump(arguments)
-
-    def _serial(self) -> int:
-        return sum(self.name.encode()) % 100000

@@ -6,25 +6,14 @@ take words for indices, and are overloaded by their input range and not by their
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from .lock_in import NOISE_BANDWIDTHS, LockIn, Tuning, clip, compression
+from .lock_in import NOISE_BANDWIDTHS, Tuning, clip, compression
 from .sr860_capture import CONFIGURATIONS, Capture, largest_rate_Hz
 from .sr860_settings import OUTPUTS, Settings, choice, text_of
-from .srs_commands import (
-    COMMAND_ERROR,
-    EXECUTION_ERROR,
-    POWER_ON,
-    Refused,
-    enabled_byte,
-    folded,
-    numbers,
-    parse_line,
-    read_byte,
-    whole,
-)
+from .srs_commands import COMMAND_ERROR, Refused, folded, numbers, whole
+from .srs_lock_in import SRSLockIn
 from .world import World
 
 SENSITIVITIES_V = tuple(float(f"{digit}e{power}") for power in range(0, -10, -1) for digit in (5, 2, 1))[2:]
@@ -35,7 +24,7 @@ INPUT_RANGES_V = (1.0, 0.3, 0.1, 0.03, 0.01)  # peak
 _CH1, _CH2, _UNLOCK, _RANGE, _TRIGGER, _DATA = 1, 2, 8, 16, 128, 256
 
 
-class SR860(LockIn):
+class SR860(SRSLockIn):
     """The lock-in at the contacts `wiring` (`xx` or `xy`), from 1 mHz to 500 kHz.
 
     `drives` is the resistance through which its sine output drives the sample. `binary_end` follows a binary block:
@@ -57,42 +46,30 @@ class SR860(LockIn):
         "STREAM is accepted and sends nothing: there is no datagram here.",
         "An oscillator that drives the sample gives its voltage over the series resistance alone.",
     )
-    reply_end: ClassVar[bytes] = b"\n"
+    lia_bits: ClassVar[int] = 15
+    binary: ClassVar[tuple[bytes, ...]] = (b"CAPTUREGET",)
     latency_s: ClassVar[float] = 0.005
     knobs: ClassVar[tuple[str, ...]] = (
-        "SCAL",
-        "IRNG",
-        "OFLT",
-        "OFSL",
-        "SYNC",
-        "PHAS",
-        "FREQINT",
-        "SLVL",
-        "HARM",
-        "RSRC",
-    )
+        "SCAL", "IRNG", "OFLT", "OFSL", "SYNC", "PHAS", "FREQINT", "SLVL", "HARM", "RSRC",
+    )  # fmt: skip
     largest_Hz: ClassVar[float] = 5e5
 
     def __init__(
         self, world: World, name: str, wiring: str = "", drives: str | float = 0.0, binary_end: str = ""
     ) -> None:
-        super().__init__(world, name, wiring, drives)
-        self._binary_end = binary_end
-        self._events, self._lia, self._errors = POWER_ON, 0, 0
-        self._enabled = {"*ESE": 0, "*SRE": 0, "ERRE": 0, "LIAE": 0, "*PSC": 1}
+        super().__init__(world, name, wiring, drives, binary_end)
+        self._power_on_clear = 1
         self._capture, self._settings = Capture(self._outputs), Settings(self.largest_Hz)
-        self._queries, self._orders = self._tables()
+        self._fill_tables()
         self._reset()
         world.advance()
-        self._apply()
+        self.apply()
 
-    def _tables(self) -> tuple[dict[str, Callable[[list[str]], str]], dict[str, Callable[[list[str]], None]]]:
+    def _fill_tables(self) -> None:
         capture, settings = self._capture, self._settings
-        queries: dict[str, Callable[[list[str]], str]] = {
-            "*IDN": lambda _: f"Stanford_Research_Systems,{self.model},{self._serial():06d},{self.firmware}",
-            "*OPC": lambda _: "1", "*TST": lambda _: "0", "*ESR": partial(self._status, "_events", 8),
-            "*STB": lambda arguments: str(read_byte(self.status_byte(), arguments)[0]),
-            "LIAS": partial(self._status, "_lia", 15), "ERRS": partial(self._status, "_errors", 8),
+        self.queries |= {
+            "*IDN": lambda _: f"Stanford_Research_Systems,{self.model},{self.serial_number():06d},{self.firmware}",
+            "*OPC": lambda _: "1", "*TST": lambda _: "0", "*PSC": lambda _: str(self._power_on_clear),
             "CUROVLDSTAT": lambda _: str(self._look_for_overloads()), "OUTP": self._output, "SNAP": self._snap,
             "SNAPD": lambda _: ",".join(text_of(self._value(int(self._settings.lists["CDSP"][k]))) for k in range(4)),
             "OAUX": lambda arguments: text_of(self._value(4 + whole(arguments, 0, 3))),
@@ -108,8 +85,8 @@ class SR860(LockIn):
             "CAPTUREVAL": lambda a: ",".join(text_of(v) for v in capture.values(whole(a, 0, 1 << 20))),
             "CAPTUREGET": self._capture_block,
         }  # fmt: skip
-        orders: dict[str, Callable[[list[str]], None]] = {
-            "*RST": lambda _: self._reset(), "*CLS": lambda _: self._clear(), "*TRG": lambda _: self._triggered(),
+        self.orders |= {
+            "*RST": lambda _: self._reset(), "*PSC": self._set_power_on_clear, "*TRG": lambda _: self._triggered(),
             "FREQ": partial(settings.set_quantity, "FREQINT"), "APHS": lambda _: self._auto_phase(),
             "ARNG": lambda _: self._auto_range(), "ASCL": lambda _: self._auto_scale(), "OAUT": self._auto_offset,
             "DCAP": lambda _: None, "SVDT": lambda _: None, "CAPTURECFG": self._capture_configuration,
@@ -122,52 +99,27 @@ class SR860(LockIn):
             (settings.lists, settings.channel, settings.set_channel),
         ):
             for mnemonic in kind:
-                queries[mnemonic] = partial(query, mnemonic)
-                orders[mnemonic] = partial(order, mnemonic)
-        orders["HARM"] = self._set_harmonic
-        for mnemonic in self._enabled:
-            queries[mnemonic] = partial(self._enable, mnemonic)
-            orders[mnemonic] = partial(self._set_enable, mnemonic)
-        return queries, orders
+                self.queries[mnemonic] = partial(query, mnemonic)
+                self.orders[mnemonic] = partial(order, mnemonic)
+        self.orders["HARM"] = self._set_harmonic
 
     def execute(self, command: str) -> str | None:
-        """One line: commands separated by `;`, from left to right, each query answered with its own terminator."""
+        """One line; a capture goes on until now."""
         self.world.advance()
-        replies: list[str] = []
-        for mnemonic, asked, arguments in parse_line(command):
-            handlers = self._queries if asked else self._orders
-            try:
-                if mnemonic not in handlers:
-                    raise Refused(COMMAND_ERROR)
-                if asked:
-                    replies.append(self._queries[mnemonic](arguments))
-                else:
-                    # What has been until now was filtered with the old settings.
-                    self._look_for_overloads()
-                    self._orders[mnemonic](arguments)
-                    self._apply()
-            except Refused as refused:
-                self._events |= refused.bit
-        return "\n".join(replies) if replies else None
-
-    def receive(self, line: bytes) -> bytes:
-        """A binary block ends as it was said to end, everything else with the terminator."""
-        reply = super().receive(line)
-        if self._binary_end != "\n" and line.strip().upper().startswith(b"CAPTUREGET"):
-            reply = reply.removesuffix(self.reply_end) + self._binary_end.encode("latin-1")
-        return reply
+        return super().execute(command)
 
     # What it sees
 
     def unlocked(self) -> None:
         """Latch bit 3."""
-        self._lia |= _UNLOCK
+        self.lia |= _UNLOCK
 
     def overloaded(self, applied_V: float) -> None:
         """Latch bit 4."""
-        self._lia |= _RANGE
+        self.lia |= _RANGE
 
-    def _apply(self) -> None:
+    def apply(self) -> None:
+        """Bring the settings to the filter, the reference and the input."""
         words, quantities = self._settings.words, self._settings.quantities
         self.stands_V = INPUT_RANGES_V[words["IRNG"]] / math.sqrt(2.0)
         self.tune(
@@ -189,6 +141,11 @@ class SR860(LockIn):
         ]
         return x - off[0], y - off[1], r - off[2], theta
 
+    def notice(self, within_s: float = 0.0) -> None:
+        """Look for overloads."""
+        self.world.advance(within_s)
+        self._look_for_overloads()
+
     def _look_for_overloads(self) -> int:
         """What is wrong now, by the bits of CUROVLDSTAT?; it is latched as well."""
         x, y, r, theta = self._outputs()
@@ -205,7 +162,7 @@ class SR860(LockIn):
         for k in range(4):
             chosen = int(self._settings.lists["CDSP"][k])
             wrong |= _DATA << k if chosen < 3 and abs(shown[chosen]) > scale else 0
-        self._lia |= wrong
+        self.lia |= wrong
         return wrong
 
     def _value(self, index: int) -> float:
@@ -242,33 +199,15 @@ class SR860(LockIn):
             raise Refused(COMMAND_ERROR)
         return ",".join(text_of(self._value(choice(argument, OUTPUTS))) for argument in arguments)
 
-    def _status(self, register: str, bits: int, arguments: list[str]) -> str:
-        if register == "_lia":
-            self._look_for_overloads()
-        shown, left = read_byte(int(getattr(self, register)), arguments, bits)
-        setattr(self, register, left)
-        return str(shown)
-
-    def status_byte(self) -> int:
-        """The serial poll status byte: 2 ERR, 3 LIA, 5 ESB, 6 SRQ."""
-        enabled = self._enabled
-        byte = 4 if self._errors & enabled["ERRE"] else 0
-        byte |= 8 if self._lia & enabled["LIAE"] else 0
-        byte |= 32 if self._events & enabled["*ESE"] else 0
-        return byte | (64 if byte & enabled["*SRE"] else 0)
-
-    def _enable(self, mnemonic: str, arguments: list[str]) -> str:
-        return str(read_byte(self._enabled[mnemonic], arguments, 15)[0])
-
     # Orders
+
+    def _set_power_on_clear(self, arguments: list[str]) -> None:
+        self._power_on_clear = whole(arguments, 0, 1)
 
     def _set_harmonic(self, arguments: list[str]) -> None:
         if whole(arguments, 1, 99) * self.reference_Hz() > self.largest_Hz:
             raise Refused
         self._settings.set_word("HARM", arguments)
-
-    def _set_enable(self, mnemonic: str, arguments: list[str]) -> None:
-        self._enabled[mnemonic] = enabled_byte(self._enabled[mnemonic], arguments, 15)
 
     def _auto_phase(self) -> None:
         angle = math.degrees(math.atan2(self._tap.y.output, self._tap.x.output))
@@ -297,9 +236,6 @@ class SR860(LockIn):
         self._capture.divisor = 0
         self._capture.configure("X", 256)
         self._capture_stop()
-
-    def _clear(self) -> None:
-        self._events = self._lia = self._errors = 0
 
     # Capture
 
@@ -344,7 +280,7 @@ class SR860(LockIn):
         self._pace()
 
     def _triggered(self) -> None:
-        self._lia |= _TRIGGER
+        self.lia |= _TRIGGER
         self._capture.trigger()
         if math.isinf(self._tap.due_s):
             self._pace()
@@ -360,29 +296,11 @@ class SR860(LockIn):
         self.world.advance()
         self._triggered()
 
-    def turn(self, knob: str, value: str) -> None:
-        """Set one of `knobs`, by its mnemonic and the value that a command would give it."""
-        self.world.advance()
-        self._look_for_overloads()
-        self._orders[knob]([value])
-        self._apply()
-
-    def refuse(self, command: str) -> str | None:
-        """It says nothing; the execution error is in *ESR?."""
-        self._events |= EXECUTION_ERROR
-        return None
-
     def power_cycle(self) -> None:
-        """Settings are kept (manual, "power on"); the capture and the status are not."""
-        self.world.advance()
-        self._clear()
-        self._events = POWER_ON
+        """The capture is empty then."""
         self._capture.configure()
         self._capture_stop()
-        self._apply()
-
-    def _serial(self) -> int:
-        return sum(self.name.encode()) % 1000000
+        super().power_cycle()
 
 
 class SR865(SR860):
