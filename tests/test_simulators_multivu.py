@@ -21,6 +21,8 @@ from remanence.simulators.multivu import MultiVu
 from remanence.simulators.multivu_server import MultiVuServer, Turn
 from remanence.simulators.multivu_wire import Reader, encode
 from remanence.simulators.sample import load_sample
+from remanence.simulators.sr830 import SR830
+from remanence.simulators.tcp import serve
 from remanence.simulators.world import World, WorldSettings
 
 MAGNET = MagnetSettings(0.1, 5.0, 50.0, 6.0, 0.004, ((60.0, 0.8), (92.0, 0.4)), warm_time_s=20.0, cool_time_s=25.0)
@@ -139,6 +141,29 @@ def test_every_answer_repeats_on_the_same_seed() -> None:
         return answers
 
     assert history() == history()
+
+
+_WORDS = st.sampled_from(["TEMP", "FIELD", "CHAMBER", "SDO", "POSITION", "VECTOR_CART", "TEMP_SETPOINTS", "nonsense"])
+_NUMBERS = st.sampled_from(["0", "1", "-1", "5.0", "1e400", "nan", "inf", "1e-400", "0x10", "", " ", "9" * 30, "µ"])
+
+
+@pytest.fixture(scope="module")
+def fuzzed() -> MultiVu:
+    return instrument(multivu.PPMS)
+
+
+@given(word=_WORDS, mark=st.sampled_from(["", "?"]), numbers=st.lists(_NUMBERS, max_size=5), rest=st.text(max_size=8))
+def test_whatever_comes_is_answered_and_never_quenches(
+    fuzzed: MultiVu, word: str, mark: str, numbers: list[str], rest: str
+) -> None:
+    mvu = fuzzed
+    answer = mvu.execute(f"{word}{mark} {','.join(numbers)}{rest}")
+    assert isinstance(answer, str)
+    mvu.world.clock.sleep(1.0)
+    mvu.execute("FIELD? ")
+    assert not mvu.world.magnet.quenched
+    assert abs(mvu.field.target_T) <= 9.0
+    assert 1.8 <= mvu.temperature.target_K <= 400.0
 
 
 # Time
@@ -372,6 +397,32 @@ def test_a_wait_passes_laboratory_time_and_lets_others_speak(server: MultiVuServ
     assert [other.ask("CHAMBER?") for _ in range(3)] == ["0.0,,Purged and Sealed"] * 3
     server.close()
     assert waiting.receive() is None
+
+
+def test_instruments_on_one_clock_share_their_turns() -> None:
+    mvu = instrument()
+    clock = mvu.world.clock
+    lockin = SR830(mvu.world, "lockin", "xx")
+    with (
+        serve({"lockin": lockin}, clock) as laboratory,
+        MultiVuServer(mvu, clock, port=0, turn=laboratory.turn) as server,
+    ):
+        waiting = Client(server)
+        waiting.ask("FIELD", "10000.0,100.0,0,1")
+        start_s = clock.now()
+        line = socket.create_connection(laboratory.addresses["lockin"], timeout=10.0)
+        wave = threading.Thread(target=waiting.ask, args=("WAITFOR", "0.0,0.0,2"))
+        wave.start()
+        with line, line.makefile("rb") as replies:
+            for _ in range(50):
+                line.sendall(b"SENS?\n")
+                assert replies.readline() == b"26\n"
+        wave.join(30.0)
+        assert waiting.answer["result"] == "WAITFOR Command Received,0"
+        waiting.socket.close()
+        # A hundred seconds of ramp and the approach: what others asked meanwhile took its share of the same time.
+        assert 100.0 < clock.now() - start_s < 106.0
+        assert mvu.world.magnet.field() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_closing_leaves_no_thread(server: MultiVuServer, clients: Any) -> None:
