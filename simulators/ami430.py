@@ -57,13 +57,14 @@ class AMI430(Programmer):
     latency_s: ClassVar[float] = 0.02
     greeting: ClassVar[bytes] = b"American Magnetics Model 430 IP Interface\r\nHello.\r\n"
     firmware: ClassVar[str] = "2.50"
-    knobs: ClassVar[tuple[str, ...]] = ("units", "rate units", "setpoint", "rate", "pause", "heater")
+    knobs: ClassVar[tuple[str, ...]] = ("units", "rate units", "setpoint", "rate", "pause", "heater", "rampdown")
     inferred: ClassVar[tuple[str, ...]] = (
         "The answer to *IDN? and the number of digits in answers.",
         "Error codes and texts of the 420's manual hold for the 430; to ramp while the switch cools is -301 too.",
         "The upper bound of the last segment in use is the current limit; a rate without a bound keeps the old one.",
         "After INCR or DECR has come to the current limit the state is 2 (holding).",
         "PSwitch 1 has no interlock against leads and coil that differ.",
+        "An external rampdown goes at the segments' rates and ends in state 8; any order ends it.",
         "QUench 1 lets the current run down through the leads' resistance.",
         "After power-on everything configured is kept, the heater is off, the ramp paused and the target zero.",
     )
@@ -81,7 +82,7 @@ class AMI430(Programmer):
         self._numbers = {
             "heater mA": 45.0, "gain %": 0.0, "stability %": 0.0, "inductance H": self.magnet.settings.inductance_H,
         }  # fmt: skip
-        self._flags = {"absorber": 0, "detect": 1, "rampdown": 0, "stability": 0}
+        self._flags = {"absorber": 0, "detect": 1, "stability": 0}
         self._errors: deque[int] = deque()
         self._events = 128
         self._enabled = {"*ESE": 0, "*SRE": 0}
@@ -150,7 +151,7 @@ class AMI430(Programmer):
             "PSwitch HeatTIME": lambda: str(self.heat_s), "PSwitch CoolTIME": lambda: str(self.cool_s),
             "PSwitch PowerSupplyRampRate": lambda: _text(self.cold_rate_A_per_s),
             "QUench": lambda: str(int(self.state_now() == QUENCH)), "QUench COUNT": self._quenches_counted,
-            "RAMPDown COUNT": lambda: "0",
+            "RAMPDown COUNT": lambda: str(self.rampdowns), "RAMPDown ENABle": lambda: str(int(self.rampdown_enabled)),
         }  # fmt: skip
         if self._is_late():
             queries["QUenchFile"] = lambda: ""
@@ -174,7 +175,7 @@ class AMI430(Programmer):
             "CONFigure FIELD TARGet": lambda a: self._aim(_number(a, 0) / self._shown()),
             "CONFigure CURRent LIMit": self._set_limit, "CONFigure VOLTage LIMit": self._set_voltage_limit,
             "CONFigure FIELD UNITS": self._set_field_unit, "CONFigure RAMP RATE UNITS": self._set_rate_unit,
-            "CONFigure RAMP RATE SEGments": self._set_segments,
+            "CONFigure RAMP RATE SEGments": self._set_segments, "CONFigure RAMPDown ENABle": self._enable_rampdown,
             "CONFigure RAMP RATE CURRent": lambda a: self._set_segment(a, 1.0),
             "CONFigure RAMP RATE FIELD": lambda a: self._set_segment(a, self._shown()),
         }  # fmt: skip
@@ -185,7 +186,6 @@ class AMI430(Programmer):
         self._register_number("STABility", "stability %", 100)
         self._register_flag("ABsorber", "absorber")
         self._register_flag("QUench DETect", "detect")
-        self._register_flag("RAMPDown ENABle", "rampdown")
         if self._is_late():
             self._register_number("INDuctance", "inductance H", 1e4)
             self._register_flag("STABility MODE", "stability")
@@ -265,6 +265,9 @@ class AMI430(Programmer):
     def _install(self, arguments: list[str]) -> None:
         self.installed = bool(_boolean(arguments))
 
+    def _enable_rampdown(self, arguments: list[str]) -> None:
+        self.rampdown_enabled = bool(_boolean(arguments))
+
     def _set_heat_time(self, arguments: list[str]) -> None:
         self.heat_s = round(_within(_number(arguments, 0), 5, 120))
 
@@ -333,7 +336,14 @@ class AMI430(Programmer):
             self._complain(-101)
 
     def turn(self, knob: str, value: str) -> None:
-        """`units` is kG or T, `rate units` s or min, `setpoint` and `rate` in them, `pause` and `heater` ON or OFF."""
+        """`units` is kG or T, `rate units` s or min, `setpoint` and `rate` in them, `pause` and `heater` ON or OFF.
+
+        `rampdown` ON closes the contact at its back.
+        """
+        if knob == "rampdown":
+            self.look()
+            self.rampdown()
+            return
         number = {"T": 1, "KG": 0, "S": 0, "MIN": 1, "ON": 1, "OFF": 0}.get(value.upper())
         before = len(self._errors)
         self.execute({

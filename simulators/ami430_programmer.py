@@ -11,9 +11,9 @@ from .leads import across
 from .magnet_supply import MagnetSupply
 from .world import World
 
-RAMPING, HOLDING, PAUSED, MANUAL_UP, MANUAL_DOWN, ZEROING, QUENCH, AT_ZERO, HEATING, COOLING = range(1, 11)
+RAMPING, HOLDING, PAUSED, MANUAL_UP, MANUAL_DOWN, ZEROING, QUENCH, AT_ZERO, HEATING, COOLING, RAMPDOWN = range(1, 12)
 # What the state becomes when the current has arrived.
-_ARRIVED = {RAMPING: HOLDING, MANUAL_UP: HOLDING, MANUAL_DOWN: HOLDING, ZEROING: AT_ZERO}
+_ARRIVED = {RAMPING: HOLDING, MANUAL_UP: HOLDING, MANUAL_DOWN: HOLDING, ZEROING: AT_ZERO, RAMPDOWN: AT_ZERO}
 _MOVING = frozenset(_ARRIVED)
 _ZERO_SHARE = 1e-3
 SUPPLY_V, SUPPLY_A = 6.0, 125.0
@@ -45,7 +45,9 @@ class Programmer(MagnetSupply):
         self.cold_rate_A_per_s = 10.0
         self.target_A = 0.0
         self.state = PAUSED
-        self.count = 0
+        # How many quenches and external rampdowns it has seen, and whether it listens to the latter's input.
+        self.count = self.rampdowns = 0
+        self.rampdown_enabled = False
         # Until when it waits for the switch, and what it remembers of the coil behind a cold one.
         self._switching_s = -math.inf
         self._closing = False
@@ -108,10 +110,16 @@ class Programmer(MagnetSupply):
         now_s = self.world.clock.now()
         if self.tripped:
             raise Refused(-302)
-        if now_s < self._switching_s and state != PAUSED:
+        if now_s < self._switching_s and state not in {PAUSED, RAMPDOWN}:
             raise Refused(-301)
         self.state = state
         self._follow(now_s)
+
+    def rampdown(self) -> None:
+        """The contact for a rampdown at its back is closed: to zero by itself, if it was told to listen to it."""
+        if self.rampdown_enabled and not self.tripped:
+            self.rampdowns += 1
+            self.go(RAMPDOWN)
 
     def follow(self, *states: int) -> None:
         """Let a ramp that is under way follow what was changed, if it is one of `states` (all when none is given)."""
@@ -119,9 +127,9 @@ class Programmer(MagnetSupply):
             self._follow(self.world.clock.now())
 
     def _follow(self, now_s: float) -> None:
-        targets_A = {RAMPING: self.target_A, MANUAL_UP: self.limit_A, MANUAL_DOWN: -self.limit_A, ZEROING: 0.0}
-        target_A = targets_A.get(self.state)
-        if target_A is None:
+        targets_A = {RAMPING: self.target_A, MANUAL_UP: self.limit_A, MANUAL_DOWN: -self.limit_A}
+        target_A = targets_A.get(self.state, 0.0)
+        if self.state not in _MOVING:
             self.magnet.stop(now_s)
         elif self.installed and not self.magnet.heater_on:
             self.drive(((target_A, self.cold_rate_A_per_s),), now_s)

@@ -159,6 +159,17 @@ def test_the_states_of_a_ramp(bench: Bench) -> None:
     assert bench.errors() == []
 
 
+def test_an_external_rampdown_is_a_state_of_its_own_and_only_if_enabled(bench: Bench) -> None:
+    to(bench, 5.0)
+    bench.panel.turn("rampdown", "ON")
+    assert bench.ask("STATE?") == "2"
+    bench.tell("CONF:RAMPD:ENAB 1")
+    bench.panel.turn("rampdown", "ON")
+    assert (bench.ask("STATE?"), bench.ask("RAMPD:COUNT?")) == ("11", "1")
+    bench.wait(120.0)
+    assert (bench.ask("STATE?"), bench.value("CURR:MAG?")) == ("8", 0.0)
+
+
 def test_segments_have_their_own_rates_up_to_their_bounds(bench: Bench) -> None:
     bench.tell(
         "CONF:RAMP:RATE:SEG 2", "CONF:RAMP:RATE:CURR 1,0.1,10", "CONF:RAMP:RATE:CURR 2,0.02,50", "CONF:CURR:TARG -12",
