@@ -73,6 +73,8 @@ class Keithley2182A(ScpiPanel):
     inferred: ClassVar[tuple[str, ...]] = (
         "Noise densities, the 1/f corner and what the mains leaves at fractions of a line cycle are of the usual size.",
         "With autozero a reading takes two conversions, without it one; a conversion has 5 ms of overhead.",
+        "A reading is of the moment that its query arrives at, and comes when it would be finished.",
+        "After power-on it measures all the time; INIT is then error -213.",
         "READ? with continuous initiation on is answered; with the bus as trigger it is error -214.",
         "Triggers from the trigger link and the front key never come.",
         "An open input wanders within some millivolts.",
@@ -126,6 +128,7 @@ class Keithley2182A(ScpiPanel):
         )
         Statistics(self, "CALCulate2", lambda: [self._buffer.readings])
         self._register()
+        self._continuous = True
         world.circuit.nanovoltmeters[name] = self
 
     def receive(self, line: bytes) -> bytes:
@@ -159,7 +162,7 @@ class Keithley2182A(ScpiPanel):
         self.on("ABORt", order=lambda _: self._abort())
         self.on("FORMat ELEMents", lambda _: "READ", lambda _: None)
         self.on("SYSTem LFRequency", lambda _: f"{LINE_Hz:.0f}")
-        self.on("SYSTem PRESet", order=lambda _: self.reset())
+        self.on("SYSTem PRESet", order=lambda _: self._preset_front())
         for command in ("SYSTem LOCal", "SYSTem REMote", "SYSTem RWLock", "SYSTem BEEPer STATe"):
             self.on(command, order=lambda _: None)
         for channel in (1, 2):
@@ -329,6 +332,12 @@ class Keithley2182A(ScpiPanel):
         self._abort()
         self._buffer.clear()
         super().power_cycle()
+        self._continuous = True
+
+    def _preset_front(self) -> None:
+        """The settings for work at the front: as *RST, but it measures all the time."""
+        self.reset()
+        self._continuous = True
 
 
 _NOWHERE = Leads(0, 0)

@@ -43,6 +43,7 @@ class Keithley6221(ScpiPanel):
     inferred: ClassVar[tuple[str, ...]] = (
         "Bit numbers of compliance, of the sweep's end and of its abortion in the event registers.",
         "A current beyond a fixed range is error -222; the trigger layer's settings are kept and not acted on.",
+        "Without a 2182A to arm delta mode is error -241.",
         "Between two conversions of delta mode pass 18 ms beside the delay and the conversion itself.",
         "When delta mode or a sweep ends or is aborted the output goes off.",
         "A waveform in compliance is smaller in proportion; its clipped shape is not followed.",

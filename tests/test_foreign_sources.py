@@ -176,6 +176,10 @@ def test_pymeasures_6221_believes_in_a_nanovoltmeter_when_there_is_one_only(rig:
     # A mistake of the driver: it sends `ESE` without its star, which is no header.
     source.standard_event_enabled = 4
     assert source.check_errors() == [[-113, '"Undefined header"']]
+    # Another one: its buffer's methods count triggers that this instrument has not got, so there is nothing to start.
+    source.config_buffer(points=10)
+    source.start_buffer()
+    assert source.check_errors() == [[-221, '"Settings conflict"']]
 
 
 # The 2400

@@ -204,7 +204,7 @@ def test_the_2182a_ends_its_replies_as_its_menu_says(terminator: str, end: bytes
 def test_the_2182a_fills_its_buffer_at_its_own_rate_and_sets_the_bits_that_are_waited_for() -> None:
     bench = Bench()
     bench.put("2182A")
-    bench.ask("2182A", ":STAT:PRES;*CLS;*SRE 1;:STAT:MEAS:ENAB 512;")
+    bench.ask("2182A", "*RST;:STAT:PRES;*CLS;*SRE 1;:STAT:MEAS:ENAB 512;")
     bench.ask("2182A", ":SENS:VOLT:NPLC 1;:TRAC:CLE;POIN 12;:TRIG:COUN 12;:TRAC:FEED SENS;FEED:CONT NEXT;:INIT")
     bench.clock.sleep(0.3)
     assert int(bench.ask("2182A", "*STB?")) & 65 == 0
@@ -233,13 +233,26 @@ def test_the_2182a_refuses(line: str, code: int) -> None:
 def test_the_2182a_waits_for_the_bus_and_each_trigger_is_a_reading() -> None:
     bench = Bench()
     panel = bench.put("2182A")
-    bench.ask("2182A", "TRIG:SOUR BUS;COUN 2;:TRAC:POIN 10;FEED:CONT NEXT;:INIT")
+    bench.ask("2182A", "*RST;:TRIG:SOUR BUS;COUN 2;:TRAC:POIN 10;FEED:CONT NEXT;:INIT")
     for count in (1, 2):
         bench.ask("2182A", "*TRG") if count == 1 else panel.trigger()
         bench.clock.sleep(1.0)
         assert bench.ask("2182A", "TRAC:POIN:ACT?") == str(count)
     panel.trigger()
     assert bench.ask("2182A", "SYST:ERR?").startswith("-211")
+
+
+def test_the_2182a_measures_all_the_time_after_power_on_until_it_is_reset() -> None:
+    bench = Bench()
+    bench.put("2182A")
+    assert bench.ask("2182A", "SENS:DATA?") != bench.ask("2182A", "FETC?")
+    bench.ask("2182A", "INIT")
+    assert bench.ask("2182A", "SYST:ERR?").startswith("-213")
+    bench.ask("2182A", "*RST")
+    assert bench.ask("2182A", "INIT:CONT?;:FETC?") == "0"
+    assert bench.ask("2182A", "SYST:ERR?").startswith("-230")
+    bench.ask("2182A", "SYST:PRES")
+    assert bench.ask("2182A", "INIT:CONT?") == "1"
 
 
 def test_an_open_input_wanders_and_its_second_channel_is_open_unless_wired() -> None:
