@@ -120,6 +120,29 @@ def test_the_world_gives_its_contacts_the_present_sample() -> None:
     )
 
 
+def test_reciprocity_holds_through_the_samples_hysteresis() -> None:
+    worlds: list[World] = []
+    for sign in (1.0, -1.0):
+        clock = VirtualClock()
+        world = World(
+            WorldSettings(MAGNET, CryostatSettings(start_K=2.0, cold_K=2.0), load_sample("park2020_deficient")),
+            clock,
+            1,
+        )
+        # Up past saturation and back into the loop, and the same with everything reversed.
+        for target_A in (4.0, -0.3):
+            world.magnet.ramp(sign * target_A, 0.04, clock.now())
+            clock.sleep(150.0)
+            world.advance()
+        worlds.append(world)
+    there, back = worlds[0].contacts, worlds[1].contacts
+    assert worlds[0].magnet.field() == pytest.approx(-worlds[1].magnet.field(), rel=1e-9)
+    # The remanence: far more than the ordinary Hall effect of this small field.
+    assert abs(there.resistance(1, 3, 2, 4) - back.resistance(1, 3, 2, 4)) > 0.1
+    for ij, kl in (((1, 3), (2, 4)), ((1, 2), (3, 4)), ((2, 3), (4, 1))):
+        assert there.resistance(*ij, *kl) == pytest.approx(back.resistance(*kl, *ij), rel=1e-9)
+
+
 # The contacts
 
 
