@@ -34,6 +34,10 @@ class Excitation:
         """The current that flows now (A rms)."""
         return self.rms_A if self.on else 0.0
 
+    def heard(self) -> tuple[float, float, bool, int]:
+        """What makes a difference to who listens; one that is unequal to another sounds different."""
+        return self.through_sample_A, self.frequency_Hz, self.marker, id(self.harmonics)
+
     def share(self, harmonic: int) -> complex:
         """What a mixer at this harmonic sees, in parts of the fundamental."""
         return 1.0 if harmonic == 1 else self.harmonics.get(harmonic, 0.0)

@@ -14,9 +14,16 @@ class NormalStream:
         # The name, not the order of creation, decides the stream: a station with one more instrument repeats the rest.
         self._generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
         self._block: list[float] = []
+        self._pairs: list[complex] = []
 
     def next(self) -> float:
         """One number."""
         if not self._block:
             self._block = self._generator.standard_normal(_BLOCK).tolist()
         return self._block.pop()
+
+    def next_pair(self) -> complex:
+        """Two independent numbers as one complex one. A stream is asked for either numbers or pairs."""
+        if not self._pairs:
+            self._pairs = self._generator.standard_normal(_BLOCK).view(np.complex128).tolist()
+        return self._pairs.pop()

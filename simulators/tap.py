@@ -30,15 +30,18 @@ class Shown(NamedTuple):
 class Tap:
     """One lock-in's two channels on the contacts `wiring`.
 
-    `hears` says whether the lock-in's reference fits the excitation. `record` is called whenever the world passes
-    `due_s`, and moves it on: so a buffer is filled at its own rate, however seldom anybody looks.
+    `hears` says which part of the voltage its mixer turns into direct current. `record` is called whenever the world
+    passes `due_s`, and moves it on: so a buffer is filled at its own rate, however seldom anybody looks.
     """
 
-    def __init__(self, wiring: str, noise: NormalStream, density_V_per_sqrtHz: float) -> None:
+    def __init__(self, wiring: str, noise: NormalStream, density_V_per_sqrtHz: float, now_s: float = 0.0) -> None:
         self.wiring = wiring
-        self.hears: Callable[[Excitation], bool] = lambda _excitation: True
+        self.hears: Callable[[Excitation], complex] = lambda _excitation: 1.0
         self.due_s = math.inf
         self.record: Callable[[], None] = lambda: None
+        # True until the world has looked at what the settings of now make of the voltage.
+        self.retuned = True
+        self.share: complex = 0.0
         self._noise = noise
         self._density = density_V_per_sqrtHz
         self._phase_rad = 0.0
@@ -46,18 +49,20 @@ class Tap:
         self._filter = Cascade(0.1, 2)
         self._forgotten_s = _FORGOTTEN * 0.1
         # (length in s, input at its start, input at its end), oldest first
-        self._pieces: deque[tuple[float, float, float]] = deque()
+        self._pieces: deque[tuple[float, complex, complex]] = deque()
         self._length_s = 0.0
+        self._told_s = now_s
+        self._last_V: complex = 0.0
 
     @property
     def x(self) -> Shown:
-        """The in-phase channel, up to now."""
+        """The in-phase channel, as far as the tap has heard."""
         self._solve()
         return Shown(self._filter.output.real)
 
     @property
     def y(self) -> Shown:
-        """The quadrature channel, up to now."""
+        """The quadrature channel, as far as the tap has heard."""
         self._solve()
         return Shown(self._filter.output.imag)
 
@@ -74,22 +79,34 @@ class Tap:
     def reconfigure(self, time_constant_s: float, poles: int) -> None:
         """Change the filter of both channels."""
         self._solve()
+        self.retuned = True
         self._filter.reconfigure(time_constant_s, poles)
         self._forgotten_s = _FORGOTTEN * time_constant_s
 
-    def follow(self, step_s: float, start_V: float, stop_V: float) -> None:
-        """Take one straight piece of the input."""
-        pieces = self._pieces
+    def hear(self, excitation: Excitation, volts: float) -> None:
+        """Take `volts` from this instant on: a source was switched, or the settings make another part of them count."""
+        self.retuned = False
+        self.share = self.hears(excitation)
+        self._last_V = volts * self.share
+
+    def follow(self, now_s: float, volts: complex) -> None:
+        """Take the straight line from what was heard last to `volts` (the share of them that counts) now."""
+        step_s, start_V = now_s - self._told_s, self._last_V
+        self._last_V = volts
+        if step_s <= 0.0:
+            return
+        self._told_s = now_s
         self._length_s += step_s
+        pieces = self._pieces
         if pieces:
             length_s, before_V, middle_V = pieces[-1]
             total_s = length_s + step_s
-            corner_V = before_V + (stop_V - before_V) * length_s / total_s - middle_V
+            corner_V = before_V + (volts - before_V) * length_s / total_s - middle_V
             # White noise averaged over the time has the density over the root of twice that time.
             if middle_V == start_V and abs(corner_V) <= _STRAIGHT * self._density / math.sqrt(2.0 * total_s):
-                pieces[-1] = (total_s, before_V, stop_V)
+                pieces[-1] = (total_s, before_V, volts)
                 return
-        pieces.append((step_s, start_V, stop_V))
+        pieces.append((step_s, start_V, volts))
         while self._length_s - pieces[0][0] > self._forgotten_s:
             # Nobody looked for so long that nothing of it is left in the filter.
             self._length_s -= pieces.popleft()[0]
@@ -98,9 +115,7 @@ class Tap:
         if not self._pieces:
             return
         pieces, self._pieces, self._length_s = self._pieces, deque(), 0.0
-        turn = cmath.rect(1.0, -self._phase_rad)
-        draw, density, poles = self._noise.next, self._density, range(self._filter.poles)
+        turn = cmath.rect(1.0, -self._phase_rad) if self._phase_rad else 1.0
+        draw, density, poles = self._noise.next_pair, self._density, range(self._filter.poles)
         for step_s, start_V, stop_V in pieces:
-            draws = [draw() for _ in poles]
-            draws = [complex(x, draw()) for x in draws]
-            self._filter.advance(step_s, start_V * turn, stop_V * turn, density, draws)
+            self._filter.advance(step_s, start_V * turn, stop_V * turn, density, [draw() for _ in poles])

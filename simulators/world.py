@@ -24,6 +24,8 @@ from .tap import Tap
 # Steps are short beside the switching of the sample, so that its path between two of them is straight.
 _LONGEST_STEP_T = 2e-3
 _STEPS_PER_WIDTH = 9.0
+# Where nothing moves a look within this time finds what the last one found; where something does, a straight line.
+_REST_s, _STRAIGHT_s = 10.0, 0.05
 # A sample's relaxation is not looked at more often than this.
 _SHORTEST_CREEP_s = 0.2
 # The voltages' random walk is taken in steps of at least this: in less it goes nowhere.
@@ -86,6 +88,11 @@ class World:
         # The field and temperature that `_resistances` are of, and how long ago the sample was asked for them.
         self._seen = self.magnet.field(), self.cryostat.sample_K
         self._unasked_s = 0.0
+        # Until when a look can be answered without asking the parts again, and how fast voltages change until then.
+        self._foreseen_s = -math.inf
+        self._resting = False
+        self._slopes: dict[str, float] = {}
+        self._heard: object = None
         self._resistances = self.sample.resistances(*self._seen)
         self._timers: list[Timer] = []
         # The four corner contacts of direct-current work, and the wires on them.
@@ -114,7 +121,7 @@ class World:
         if wiring not in ("", *_QUANTITIES):
             raise ConfigError(f"{name} cannot be wired to {wiring!r}", do=f"wiring is one of {', '.join(_QUANTITIES)}")
         density = math.hypot(self.settings.sample.noise_V_per_sqrtHz, self.settings.amplifier_noise_V_per_sqrtHz)
-        tap = Tap(wiring, NormalStream(self.seed, f"lock-in {name}"), density)
+        tap = Tap(wiring, NormalStream(self.seed, f"lock-in {name}"), density, self._now_s)
         self._taps.append(tap)
         self._wirings = tuple({tap.wiring: None for tap in self._taps})
         return tap
@@ -133,39 +140,70 @@ class World:
         return 0.0
 
     def advance(self, within_s: float = 0.0) -> None:
-        """Bring everything to `clock.now()`; a panel that need not know better may be content `within_s` of it."""
+        """Bring everything to `clock.now()`; a panel that need not know better may be content `within_s` of it.
+
+        Before an order is given, everything must be there: without `within_s`.
+        """
         now = self.clock.now()
-        if now - self._now_s <= within_s:
+        if now - self._now_s <= within_s or (within_s and self._resting and now < self._foreseen_s):
             return
-        # A source may have been switched since: what the contacts saw at the end of the last step is not enough.
+        if self._heard != self.excitation.heard() or any([tap.retuned for tap in self._taps]):
+            self._hear()
         before = {wiring: self.voltage(wiring) for wiring in self._wirings}
         while self._now_s < now:
-            step_s = min(now - self._now_s, self._longest_step())
+            longest_s = self._longest_step()
+            self._resting = longest_s == math.inf
+            step_s = min(now - self._now_s, self._creep_s() if self._resting else longest_s, self._next_event_s())
             if now - self._now_s - step_s < 1e-9:
                 step_s = now - self._now_s
             self._move(step_s)
-            before = self._listen(step_s, before)
-            for timer in self._timers:
-                if timer.due_s <= self._now_s + 1e-9:
-                    timer.ring()
+            self._listen()
+            after = {wiring: self.voltage(wiring) for wiring in self._wirings}
+            self._slopes = {w: 0.0 if self._resting else (after[w] - before[w]) / step_s for w in after}
+            before = after
+        ahead_s = min(_REST_s, self._creep_s()) if self._resting else min(_STRAIGHT_s, self._longest_step())
+        self._foreseen_s = now + min(ahead_s, self._next_event_s())
+
+    def glance(self, tap: Tap) -> None:
+        """Bring only what one lock-in hears to `clock.now()`, on the straight line that the last step ended with."""
+        now = self.clock.now()
+        if now >= self._foreseen_s or tap.retuned or self._heard != self.excitation.heard():
+            self.advance()
+            return
+        wiring = tap.wiring
+        if wiring:
+            volts = self.voltage(wiring) + self._slopes[wiring] * (now - self._now_s)
+            tap.follow(now, volts * tap.share)
+        else:
+            tap.follow(now, 0.0)
+
+    def _hear(self) -> None:
+        """What the lock-ins hear at this instant: a source or a reference may have been switched since the last."""
+        for tap in self._taps:
+            tap.hear(self.excitation, self.voltage(tap.wiring))
+        self._heard = self.excitation.heard()
 
     def _longest_step(self) -> float:
-        """Not past a corner of a ramp or a tap's own time, and not over much field."""
-        now = self._now_s
-        limit = math.inf
+        """Over not much field or temperature and not past a corner of a ramp; infinity where nothing moves."""
+        limit = self.cryostat.longest_step_s()
         for magnet in self._coils:
             limit = min(limit, magnet.longest_step_s(self._field_step_T))
-        limit = min(limit, self.cryostat.longest_step_s())
-        if limit == math.inf:
-            # Nothing moves but the sample, which creeps towards equilibrium ever more slowly.
-            limit = max(self.sample.patience_s, _SHORTEST_CREEP_s)
+        return limit
+
+    def _creep_s(self) -> float:
+        """How long a sample that rests may be left alone: it creeps towards equilibrium ever more slowly."""
+        return max(self.sample.patience_s, _SHORTEST_CREEP_s)
+
+    def _next_event_s(self) -> float:
+        """How long until something happens by itself."""
+        due_s = math.inf
         for tap in self._taps:
-            limit = min(limit, tap.due_s - now)
+            due_s = min(due_s, tap.due_s)
         for timer in self._timers:
-            limit = min(limit, timer.due_s - now)
+            due_s = min(due_s, timer.due_s)
         if self.excitation.on:
-            limit = min(limit, self.excitation.until_s - now)
-        return max(limit, 1e-9)
+            due_s = min(due_s, self.excitation.until_s)
+        return max(due_s - self._now_s, 1e-9)
 
     def _move(self, step_s: float) -> None:
         """Magnets, temperature and sample over one step."""
@@ -176,7 +214,7 @@ class World:
         cryostat.advance(step_s)
         seen = self.magnet.field(), cryostat.sample_K
         self._unasked_s += step_s
-        if seen != self._seen or self._unasked_s > max(self.sample.patience_s, _SHORTEST_CREEP_s):
+        if seen != self._seen or self._unasked_s > self._creep_s():
             self._seen = seen
             self._resistances = self.sample.resistances(*seen, self._unasked_s)
             self._unasked_s = 0.0
@@ -187,18 +225,20 @@ class World:
             for wiring, noise in self._drift_noise.items():
                 self._drift_V[wiring] += walk * noise.next()
 
-    def _listen(self, step_s: float, before: dict[str, float]) -> dict[str, float]:
-        """Give every lock-in the straight piece from what it saw `before` to what it sees now; give that."""
-        excitation = self.excitation
-        after = {wiring: self.voltage(wiring) for wiring in self._wirings}
+    def _listen(self) -> None:
+        """Let every lock-in hear up to now, and let happen what is due."""
+        now, excitation = self._now_s + 1e-9, self.excitation
         for tap in self._taps:
-            if tap.hears(excitation):
-                tap.follow(step_s, before[tap.wiring], after[tap.wiring])
-            else:
-                tap.follow(step_s, 0.0, 0.0)
-            if tap.due_s <= self._now_s + 1e-9:
+            if not tap.share:
+                # Without a reference it says so again for each piece of time, however often somebody clears that.
+                tap.hear(excitation, self.voltage(tap.wiring))
+            tap.follow(self._now_s, self.voltage(tap.wiring) * tap.share)
+            if tap.due_s <= now:
                 tap.record()
-        if excitation.until_s <= self._now_s + 1e-9:
+        if excitation.on and excitation.until_s <= now:
             excitation.on = False
-            return {wiring: self.voltage(wiring) for wiring in self._wirings}
-        return after
+        for timer in self._timers:
+            if timer.due_s <= now:
+                timer.ring()
+        if self._heard != excitation.heard():
+            self._hear()
