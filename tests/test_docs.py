@@ -43,6 +43,14 @@ def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     HallLoop.station.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.name)
+def test_the_python_in_a_how_to_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "how_to"}
+    for code in blocks(page.read_text(encoding="utf-8"), "python"):
+        exec(compile(code, page.name, "exec"), names)
+
+
 def test_the_two_commands_of_the_readme_are_one_line_each_and_alike_on_windows():
     lines = [line.strip() for line in README.splitlines() if "venv .venv" in line]
     posix, windows = (
