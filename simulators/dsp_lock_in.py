@@ -38,6 +38,8 @@ from .world import World
 SENSITIVITIES_V = (0.0, *(float(f"{digit}e{power}") for power in range(-9, 0) for digit in (2, 5, 10)))
 _MODES = (1.0, 1e-6, 1e-8)
 _LEAST_LOW_NOISE = 7
+# By VMODE: grounded, A, −B, A−B.
+_SIGNS = (0.0, 1.0, -1.0, 1.0)
 _FULL, _LARGEST = 10000, 30000
 # The input amplifier clips this peak over its gain.
 _LARGEST_INPUT_V = 3.0
@@ -153,8 +155,8 @@ class DSPLockIn(LockIn):
         )  # fmt: skip
 
     def share(self, excitation: Excitation) -> complex:
-        """Nothing while the input is grounded."""
-        return super().share(excitation) if self._numbers["VMODE"] else 0.0
+        """Nothing while the input is grounded, turned about at the input −B alone."""
+        return _SIGNS[self._numbers["VMODE"]] * super().share(excitation)
 
     def full_scale(self) -> float:
         """Full scale in volt or ampere."""

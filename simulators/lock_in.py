@@ -13,6 +13,8 @@ from .excitation import Excitation
 from .front_panel import FrontPanel
 from .world import World
 
+# A sine has no harmonics.
+_PURE: dict[int, complex] = {}
 # Equivalent noise bandwidth of one to four equal poles, in parts of 1/τ (SR830 manual, "what does a lock-in measure").
 NOISE_BANDWIDTHS = (1 / 4, 1 / 8, 3 / 32, 5 / 64)
 
@@ -44,10 +46,8 @@ class LockIn(FrontPanel):
         self._harmonic = 1
         self._oscillator_Hz = self._detected_Hz = self._external_Hz = 1000.0
         self._bandwidth_Hz = 1.0
-        # The rms voltage at its input up to which all is well.
-        self.stands_V = math.inf
         self._tap = world.tap(wiring, name)
-        self._tap.hears = self._hears
+        self._tap.hears = self.share
         self._tap.record = self.record
 
     def record(self) -> None:
@@ -55,10 +55,7 @@ class LockIn(FrontPanel):
         self._tap.due_s = math.inf
 
     def unlocked(self) -> None:
-        """Latch that the reference was away; the laboratory tells it for each piece of its time."""
-
-    def overloaded(self, applied_V: float) -> None:
-        """Latch that more came in than it `stands_V`; the laboratory tells it likewise."""
+        """Latch that the reference was away; the laboratory tells it whenever a source changes."""
 
     def tune(self, tuning: Tuning) -> None:
         """Take settings over into the filter, the reference and the oscillator."""
@@ -76,7 +73,7 @@ class LockIn(FrontPanel):
         if oscillator_V > 0.0:
             excitation.rms_A, excitation.frequency_Hz = oscillator_V / self._series_ohm, self._oscillator_Hz
             excitation.on = excitation.marker = self._driving = True
-            excitation.until_s, excitation.harmonics = math.inf, {}
+            excitation.until_s, excitation.harmonics = math.inf, _PURE
         elif self._driving:
             excitation.on = excitation.marker = self._driving = False
 
@@ -88,13 +85,6 @@ class LockIn(FrontPanel):
             self.unlocked()
             return 0.0
         return excitation.share_at(self._detected_Hz, self._bandwidth_Hz) if excitation.on else 0.0
-
-    def _hears(self, excitation: Excitation) -> bool:
-        # Asked for each piece of the laboratory's time: what happened while nobody looked is latched too.
-        applied_V = abs(self.world.voltage(self.wiring))
-        if applied_V > self.stands_V:
-            self.overloaded(applied_V)
-        return self.share(excitation) != 0.0
 
     def locked(self) -> bool:
         """True unless the external reference is missing."""

@@ -101,10 +101,6 @@ class SR830(SRSLockIn):
         """Latch bit 3."""
         self.lia |= _UNLOCK
 
-    def overloaded(self, applied_V: float) -> None:
-        """Latch bit 1, and bit 0 when it is the input that is beyond its range."""
-        self.lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
-
     def notice(self, within_s: float = 0.0) -> None:
         """Look, for what is wrong."""
         self._look(within_s)
@@ -120,8 +116,8 @@ class SR830(SRSLockIn):
         if self._external and not self.locked():
             self.lia |= _UNLOCK
         applied_V = abs(world.voltage(self.wiring))
-        if applied_V > self.stands_V:
-            self.overloaded(applied_V)
+        if applied_V > self._stands_V:
+            self.lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
         return x, y
 
     def apply(self) -> None:
@@ -143,7 +139,7 @@ class SR830(SRSLockIn):
         )  # fmt: skip
         scale = SENSITIVITIES_V[now["SENS"]]
         self._largest_V = _CLIP * scale
-        self.stands_V = min(scale * _RESERVES[now["RMOD"]], _LARGEST_INPUT_V)
+        self._stands_V = min(scale * _RESERVES[now["RMOD"]], _LARGEST_INPUT_V)
         (x_percent, x_expand), (y_percent, y_expand) = self._tuples["OEXP1"], self._tuples["OEXP2"]
         self._x_offset_V, self._y_offset_V = 0.01 * x_percent * scale, 0.01 * y_percent * scale
         self._x_gain, self._y_gain = 10.0**x_expand, 10.0**y_expand

@@ -114,14 +114,10 @@ class SR860(SRSLockIn):
         """Latch bit 3."""
         self.lia |= _UNLOCK
 
-    def overloaded(self, applied_V: float) -> None:
-        """Latch bit 4."""
-        self.lia |= _RANGE
-
     def apply(self) -> None:
         """Bring the settings to the filter, the reference and the input."""
         words, quantities = self._settings.words, self._settings.quantities
-        self.stands_V = INPUT_RANGES_V[words["IRNG"]] / math.sqrt(2.0)
+        self._stands_V = INPUT_RANGES_V[words["IRNG"]] / math.sqrt(2.0)
         self.tune(
             Tuning(
                 words["RSRC"] != 0, quantities["FREQINT"], quantities["SLVL"], words["HARM"], quantities["PHAS"],
@@ -131,7 +127,7 @@ class SR860(SRSLockIn):
 
     def _outputs(self) -> tuple[float, float, float, float]:
         """X, Y, R and θ as the filter has them, with what the offsets take off and a clipped input loses."""
-        left = compression(abs(self.world.voltage(self.wiring)), self.stands_V)
+        left = compression(abs(self.world.voltage(self.wiring)), self._stands_V)
         x, y = left * self._tap.x.output, left * self._tap.y.output
         r, theta = math.hypot(x, y), math.degrees(math.atan2(y, x))
         scale = SENSITIVITIES_V[self._settings.words["SCAL"]]
@@ -157,7 +153,7 @@ class SR860(SRSLockIn):
         wrong = _CH1 if (abs(r) * gains[2] if first else abs(x) * gains[0]) > scale else 0
         wrong |= _CH2 if not second and abs(y) * gains[1] > scale else 0
         wrong |= 0 if self.locked() else _UNLOCK
-        wrong |= _RANGE if abs(self.world.voltage(self.wiring)) > self.stands_V else 0
+        wrong |= _RANGE if abs(self.world.voltage(self.wiring)) > self._stands_V else 0
         shown = (x, y, r, theta)
         for k in range(4):
             chosen = int(self._settings.lists["CDSP"][k])
@@ -184,7 +180,7 @@ class SR860(SRSLockIn):
         return NOISE_BANDWIDTHS[words["OFSL"]] / TIME_CONSTANTS_s[words["OFLT"]]
 
     def _strength(self) -> int:
-        part = abs(self.world.voltage(self.wiring)) / self.stands_V
+        part = abs(self.world.voltage(self.wiring)) / self._stands_V
         return 4 if part > 1.0 else min(3, int(4.0 * part))
 
     # Queries
