@@ -241,11 +241,11 @@ def test_a_line_that_the_supply_sends_unasked_never_answers_a_query(rig: tuple[G
     arrive(guard, clock)
     visa = driver.link.connection.visalib  # pyright: ignore[reportAttributeAccessIssue]
     session = visa._sessions[driver.link.connection.session]  # pyright: ignore[reportAttributeAccessIssue]
-    session.replies.append((clock.now(), b"10:02:03 UNITS: TESLA\r\n\x13"))
+    session.conversation.send(b"10:02:03 UNITS: TESLA\r\n\x13", clock.now())
     with pytest.raises(ReplyError, match="UNITS: TESLA"):
         driver.read_field()
     assert driver.read_status().activity is Activity.HOLDING
-    session.replies.append((clock.now(), b"10:02:03 UNITS: AMPS\r\n\x13"))
+    session.conversation.send(b"10:02:03 UNITS: AMPS\r\n\x13", clock.now())
     with pytest.raises(ReplyError):
         _ = driver.rate
     assert driver.read_field().field_T == pytest.approx(0.1, abs=2e-3)
