@@ -51,7 +51,7 @@ class CsetController(LoopController):
     def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
         own: dict[str, Callable[[list[str]], str]] = {
             "RANGE": lambda a: str(self.loops[_heater(a)].range),
-            "HTR": lambda a: f"{self.loops[_heater(a)].percent:+06.1f}",
+            "HTR": lambda a: f"{self.percent(_heater(a)):+06.1f}",
             "HTRST": lambda a: self._heater_state(_heater(a)), "AOUT": self._analog, "TUNEST": lambda _: "0",
         }  # fmt: skip
         return super()._query_table() | own
@@ -73,7 +73,7 @@ class CsetController(LoopController):
     def _analog(self, arguments: list[str]) -> str:
         if arguments:
             raise NoAnswer
-        return f"{self.loops['2'].percent:+06.1f}"
+        return f"{self.percent('2'):+06.1f}"
 
     def reset(self) -> None:
         """All settings as they left the factory, the heater off."""
@@ -122,6 +122,7 @@ class Model331(CsetController):
     settings_table: ClassVar[Mapping[str, Setting]] = _settings()
     inferred: ClassVar[tuple[str, ...]] = (
         *LakeShore.inferred,
+        "The set point is told at once: no delay is reported of this model",
         "RANGE, HTR? and HTRST? with a loop number are neither done nor answered (the manual gives them none)",
         "Six digits are three before the point and three after it, until the number needs more before it",
         "MODE 0 (local) does not lock out orders; autotuning modes control as mode 1 does",

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from .lakeshore_grammar import NoAnswer, Setting, number, text, whole, word
 from .lakeshore_loops import LoopController, loop_settings
-from .lakeshore_panel import LakeShore
+from .lakeshore_panel import NOTHING, LakeShore
 from .temperature_loop import Drive
 
 _OFF, _CLOSED, _ZONE, _OPEN, _MONITOR, _WARM_UP = range(6)
@@ -119,9 +119,23 @@ class _Family33x(LoopController):
         heaters, analog = set(self.most_W), set(self.outputs_table) - set(self.most_W) or {"2"}
         outputs: dict[str, Callable[[list[str]], str]] = {
             "HTR": partial(_only, table["HTR"], heaters), "HTRST": partial(_only, table["HTRST"], heaters),
-            "AOUT": partial(_only, table["AOUT"], analog),
+            "AOUT": partial(_only, self._voltage, analog),
         }  # fmt: skip
         return table | readings | outputs
+
+    def _voltage(self, arguments: list[str]) -> str:
+        """Of an output that monitors: where its input is between ANALOG's low and high value, in per cent."""
+        key = arguments[0]
+        percent = self.percent(key)
+        if self.number("OUTMODE", key) == _MONITOR and "ANALOG" in self._settings:
+            _, unit, high, low, bipolar = self.numbers("ANALOG", key)
+            name = self.control_input(key)
+            reading = self.read(name, noisy=False) if name in self.inputs else NOTHING
+            value = (reading.kelvin, reading.kelvin - 273.15, reading.units)[int(unit) - 1]
+            part = (value - low) / (high - low) if high != low else 0.0
+            percent = 200.0 * part - 100.0 if bipolar else 100.0 * part
+            percent = min(100.0, max(-100.0 if bipolar else 0.0, percent))
+        return f"{percent:+06.1f}"
 
     def _all_inputs(self, one: Callable[[list[str]], str], arguments: list[str]) -> str:
         """Input 0 is all of them, where there are four (manual of the 350, KRDG?)."""

@@ -66,6 +66,7 @@ class Model340(CsetController):
     settings_table: ClassVar[Mapping[str, Setting]] = _settings()
     inferred: ClassVar[tuple[str, ...]] = (
         *LakeShore.inferred,
+        "The set point is told at once: no delay is reported of this model",
         "Exponents go in threes, and SETP? is written like a reading",
         "The heater's five ranges are decades below the current limit of CLIMIT into its load, 100 W at most",
         "A set point above CLIMIT's limit becomes that limit; CLIMIT's slopes are kept and not used",

@@ -13,7 +13,7 @@ from .lakeshore_loops import ZONES, LoopController
 from .lakeshore_panel import LakeShore
 from .lakeshore_scanner import Scanner
 from .sensors import Reading, State
-from .temperature_loop import Drive, Gains, Zone
+from .temperature_loop import Drive, Gains, TemperatureLoop, Zone
 
 _OFF, _MONITOR, _OPEN, _ZONE, _STILL, _CLOSED, _WARM_UP = range(7)
 _CHANNELS = tuple(str(channel) for channel in range(1, 17))
@@ -102,6 +102,10 @@ class Model372(LoopController):
         "The resistances of HTRSET, the filters and the delay of OUTMODE are kept and not used",
         "MODE 0 (local) does not lock out orders over the interface",
     )
+
+    def _make_loops(self) -> dict[str, TemperatureLoop]:
+        self._scan_timer = self.world.timer(self._scan)
+        return super()._make_loops()
 
     # Outputs
 
@@ -248,11 +252,11 @@ class Model372(LoopController):
         if not on:
             self.held("INSET", "1")[0] = 1.0
         self._scanner.channels = on or ("1",)
+        self._scan_timer.due_s = self._scanner.due_s
 
-    def _tick(self, block_K: float, step_s: float) -> float:
-        if step_s > 0.0:
-            self._scanner.advance(step_s)
-        return super()._tick(block_K, step_s)
+    def _scan(self) -> None:
+        self._scanner.step()
+        self._scan_timer.due_s = self._scanner.due_s
 
     def _set_scan(self, arguments: list[str]) -> None:
         if len(arguments) not in (1, 2):
@@ -260,6 +264,7 @@ class Model372(LoopController):
         channel = str(integer(arguments[0], 1, 16))
         self._scanner.automatic = len(arguments) == 2 and integer(arguments[1], 0, 1) == 1
         self._scanner.go(channel)
+        self._scan_timer.due_s = self._scanner.due_s
 
     # The tables
 
@@ -270,7 +275,7 @@ class Model372(LoopController):
             "RDGK": table["KRDG"], "RDGR": table["SRDG"], "QRDG": lambda a: self.write(0.0 * len(self._input(a))),
             "RDGPWR": self._power, "PID": lambda a: sample(a or ["0"]),
             "SCAN": lambda _: f"{int(self._scanner.channel):02d},{self._scanner.automatic:d}",
-            "HTR": lambda a: f"{self.loops[self._output(a or ['0'])].percent:+08.3f}",
+            "HTR": lambda a: f"{self.percent(self._output(a or ['0'])):+08.3f}",
             "IEEE": lambda _: f"{held('IEEE')[2]:02.0f}",
         }  # fmt: skip
         return {name: query for name, query in (table | own).items() if name != "INCRV"}
@@ -296,7 +301,7 @@ class Model372(LoopController):
     def reset(self) -> None:
         """As it left the factory, but with the connected channels on, their curves and names."""
         curves = {name: found.curve for name, found in self.inputs.items()}
-        self._scanner = Scanner(self._measure, self._waits, "1")
+        self._scanner = Scanner(self._measure, self._waits, self.world.now, "1")
         super().reset()
         for name, found in self.inputs.items():
             if found.sensor is not None:

@@ -80,9 +80,9 @@ class LoopController(LakeShore):
 
     # What a person and the mains do
 
-    def power_cycle(self) -> None:
+    def restart(self) -> None:
         """Heaters go off unless their power-up is enabled; a ramp ends where it was."""
-        super().power_cycle()
+        super().restart()
         self._told = {}
         for key, loop in self.loops.items():
             loop.set_point.hold()
@@ -165,6 +165,11 @@ class LoopController(LakeShore):
             self._use_zones(output)
         loop.heat(0.0, 0.0)
 
+    def percent(self, key: str) -> float:
+        """What an output gives now (%), even while the cryostat sleeps and asks for it seldom."""
+        self.loops[key].heat(0.0, 0.0)
+        return self.loops[key].percent
+
     def _use_zones(self, output: str) -> None:
         loop = self.loops[output]
         rows = (
@@ -182,8 +187,8 @@ class LoopController(LakeShore):
             "SETP": lambda a: self.write(self._set_point(self._output(a))),
             "RAMPST": lambda a: f"{self.loops[self._output(a)].set_point.moving:d}",
             "RANGE": lambda a: str(self.loops[self._output(a)].range),
-            "HTR": lambda a: f"{self.loops[self._output(a)].percent:+06.1f}",
-            "AOUT": lambda a: f"{self.loops[self._output(a)].percent:+06.1f}",
+            "HTR": lambda a: f"{self.percent(self._output(a)):+06.1f}",
+            "AOUT": lambda a: f"{self.percent(self._output(a)):+06.1f}",
             "HTRST": lambda a: self._heater_state(self._output(a)),
             "MOUT": lambda a: self._live("MOUT", a, (self.loops[self._output(a)].manual_percent,)),
             "PID": self._pid, "TUNEST": lambda _: "0,0,0,00",

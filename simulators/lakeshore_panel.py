@@ -23,6 +23,8 @@ STATUS_BITS: dict[State, int] = {
     State.NO_CURVE: 0,
 }  # fmt: skip
 INVALID = 1
+# What an input says that is off, or has no sensor.
+NOTHING = Reading(0.0, 0.0, State.OPEN)
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class LakeShore(SettingsPanel):
         "A command with too many arguments, or with one out of its range, is not done and not answered",
         "Between the breakpoints of a curve the temperature is interpolated in its logarithm",
         "A control input without a valid reading brings the output to 0 % and leaves the range",
+        "Serial number and firmware in the answer to *IDN?",
         "A reading that is open, shorted or outside of its curve is answered as 0",
     )
 
@@ -134,9 +137,9 @@ class LakeShore(SettingsPanel):
             for key in held:
                 self._changed(mnemonic, key)
 
-    def power_cycle(self) -> None:
-        """Settings are kept in its memory; status and latched alarms are not, and it is in local again."""
-        super().power_cycle()
+    def restart(self) -> None:
+        """Latched alarms are gone."""
+        super().restart()
         self._forget_alarms()
 
     # Inputs
@@ -172,7 +175,7 @@ class LakeShore(SettingsPanel):
         """What an input reads now; without noise for the loop, whose own filter nobody sees."""
         found = self.inputs[name]
         if found.sensor is None or not self.enabled(name):
-            return Reading(0.0, 0.0, State.OPEN)
+            return NOTHING
         return found.sensor.read(self.curves.at(found.curve), noisy, units)
 
     def reading_status(self, name: str) -> int:

@@ -1,5 +1,6 @@
 """The scanner in front of an AC resistance bridge: one channel at a time, the others keep their last reading."""
 
+import math
 from collections.abc import Callable
 
 from .sensors import Reading, State
@@ -12,22 +13,34 @@ class Scanner:
     """Channels visited in turn. `measure(channel, noisy)` reads one now, `waits(channel)` gives dwell and pause (s).
 
     After a change of channel nothing is read for the pause; while scanning by itself it stays for the dwell after it.
+    `now` is the laboratory's time; at `due_s` it wants to be told to `step`.
     """
 
     def __init__(
-        self, measure: Callable[[str, bool], Reading], waits: Callable[[str], tuple[float, float]], first: str
+        self,
+        measure: Callable[[str, bool], Reading],
+        waits: Callable[[str], tuple[float, float]],
+        now: Callable[[], float],
+        first: str,
     ) -> None:
-        self._measure, self._waits = measure, waits
+        self._measure, self._waits, self._now = measure, waits, now
         self.channel = first
         self.automatic = False
         self.channels: tuple[str, ...] = (first,)
-        self._elapsed_s = 0.0
+        self._changed_s = now()
         self._kept: dict[tuple[str, bool], Reading] = {}
 
     @property
     def settled(self) -> bool:
         """True once the pause after the last change is over."""
-        return self._elapsed_s >= self._waits(self.channel)[1]
+        return self._now() - self._changed_s >= self._waits(self.channel)[1]
+
+    @property
+    def due_s(self) -> float:
+        """When it changes the channel by itself; infinity if it does not."""
+        if not self.automatic or self.channels == (self.channel,):
+            return math.inf
+        return self._changed_s + sum(self._waits(self.channel))
 
     def read(self, channel: str, noisy: bool) -> Reading:
         """The reading of now where the scanner is, the last one elsewhere."""
@@ -40,25 +53,14 @@ class Scanner:
         """Change the channel; what was read last at the old one stays there."""
         if channel != self.channel:
             self._keep()
-            self.channel, self._elapsed_s = channel, 0.0
+            self.channel, self._changed_s = channel, self._now()
 
-    def advance(self, step_s: float) -> None:
-        """Let `step_s` seconds pass."""
-        self._elapsed_s += step_s
-        while self.automatic and len(self.channels) > 1:
-            dwell_s, pause_s = self._waits(self.channel)
-            late_s = self._elapsed_s - dwell_s - pause_s
-            if late_s < 0.0:
-                return
-            self._keep()
-            self.channel, self._elapsed_s = self._next(), late_s
+    def step(self) -> None:
+        """Go to the next channel that is on."""
+        at = self.channels.index(self.channel) + 1 if self.channel in self.channels else 0
+        self.go(self.channels[at % len(self.channels)])
 
     def _keep(self) -> None:
         if self.settled:
             for noisy in (True, False):
                 self._kept[self.channel, noisy] = self._measure(self.channel, noisy)
-
-    def _next(self) -> str:
-        if self.channel not in self.channels:
-            return self.channels[0]
-        return self.channels[(self.channels.index(self.channel) + 1) % len(self.channels)]

@@ -122,7 +122,7 @@ class SettingsPanel(FrontPanel):
 
     def _order_table(self) -> dict[str, Callable[[list[str]], None]]:
         return {
-            "*CLS": lambda _: self._clear(), "*RST": lambda _: self.reset(), "*OPC": lambda _: self._complete(),
+            "*CLS": lambda _: self._clear(), "*RST": lambda _: self.restart(), "*OPC": lambda _: self._complete(),
             "*WAI": lambda _: None, "DFLT": self._set_defaults,
         }  # fmt: skip
 
@@ -144,6 +144,10 @@ class SettingsPanel(FrontPanel):
         self._events, self._operation = _POWER_ON, 0
         if (mode := self._settings.get("MODE")) is not None:
             self._held["MODE"][""] = mode.start("")
+        self.restart()
+
+    def restart(self) -> None:
+        """*RST: as after power-on (manual of the 350); settings are in its memory and stay."""
 
     def _clear(self) -> None:
         self._events = self._operation = 0

@@ -308,17 +308,31 @@ def test_the_340_limits_set_point_reading_and_range() -> None:
     assert bench.panel.loops["1"].drive is Drive.OFF
 
 
-def test_reset_switches_the_heaters_off() -> None:
-    for kind in KINDS_OF_PANEL:
-        bench = Bench(kind)
-        key = "0" if kind is Model372 else "1"
-        range_order = "RANGE 2" if kind in (Model331, Model340) else f"RANGE {key},2"
-        bench.put(f"SETP {key},50", range_order)
-        bench.clock.sleep(2.0)
-        bench.put("*RST")
-        bench.clock.sleep(1.0)
-        loop = bench.panel.loops[key]
-        assert (loop.range, loop.power_W, float(bench.ask(f"SETP? {key}"))) == (0, 0.0, 0.0)
+@pytest.mark.parametrize("kind", KINDS_OF_PANEL)
+def test_a_reset_switches_the_heaters_off_and_only_the_defaults_forget_the_settings(kind: Any) -> None:
+    bench = Bench(kind)
+    key = "0" if kind is Model372 else "1"
+    bench.put(f"SETP {key},50", f"PID {key},7,8,9", "RANGE 2" if kind in (Model331, Model340) else f"RANGE {key},2")
+    bench.clock.sleep(2.0)
+    pid = bench.ask(f"PID? {key}")
+    bench.put("*RST")
+    bench.clock.sleep(1.0)
+    loop = bench.panel.loops[key]
+    assert (loop.range, loop.power_W, float(bench.ask(f"SETP? {key}"))) == (0, 0.0, 50.0)
+    assert bench.ask(f"PID? {key}") == pid
+    bench.put("DFLT 99")
+    assert float(bench.ask(f"SETP? {key}")) == 0.0
+    assert bench.ask(f"PID? {key}") == Bench(kind).ask(f"PID? {key}") != pid
+
+
+def test_an_output_monitors_its_input() -> None:
+    bench = Bench(Model336)
+    bench.put("ANALOG 4,1,1,10,0,0", "OUTMODE 4,4,1,0")
+    assert float(bench.ask("AOUT? 4")) == pytest.approx(60.0, abs=1.0)
+    bench.put("ANALOG 4,1,1,10,0,1")
+    assert float(bench.ask("AOUT? 4")) == pytest.approx(20.0, abs=2.0)
+    bench.put("ANALOG 4,1,1,4,0,0")
+    assert bench.ask("AOUT? 4") == "+100.0"
 
 
 # Sensors and what is wrong with them
@@ -583,7 +597,7 @@ def test_the_372_scans_by_itself_with_dwell_and_pause_over_the_channels_that_are
     bench = Bench(Model372, nodes={"1": "block", "2": "sample", "5": "sample"})
     bench.put("INSET 1,1,10,3,21,1", "INSET 2,0,10,3,21,1", "INSET 5,1,20,5,21,1", "SCAN 1,1")
     seen = ""
-    for _ in range(76):
+    for _ in range(80):
         bench.clock.sleep(1.0)
         seen += {"01,1": "a", "05,1": "b"}[bench.ask("SCAN?")]
     # 13 s on channel 1, 25 s on channel 5, and so on.
