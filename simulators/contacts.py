@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from ..core.errors import ConfigError
 from .noise import NormalStream
@@ -79,10 +80,17 @@ def _log1p_exp(x: float) -> float:
     return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
 
 
+class Alarm(Protocol):
+    """Something that rings at `due_s` of the laboratory's clock."""
+
+    due_s: float
+
+
 class Contacts:
     """The contacts as they are now.
 
-    `sheet` gives (R_xx, R_xy) of the sample without any misalignment, in ohm; `now` the time.
+    `sheet` gives (R_xx, R_xy) of the sample without any misalignment, in ohm; `now` the time; `timer` something that
+    rings when an intermittent contact is to change. Without it the change is noticed when somebody looks.
     """
 
     def __init__(
@@ -92,6 +100,7 @@ class Contacts:
         sheet: Callable[[], tuple[float, float]],
         now: Callable[[], float],
         stream: Callable[[str], NormalStream],
+        timer: Callable[[Callable[[], None]], Alarm] | None = None,
     ) -> None:
         if not settings.anisotropy > 0.0 or min(settings.resistance_ohm) < 0.0:
             raise ConfigError("contacts need a positive anisotropy and no negative resistance")
@@ -107,6 +116,7 @@ class Contacts:
         self._slopes_V_per_s = [settings.drift_V_per_h / _HOUR_s * value for value in tilt[4:]]
         self._walks_V = [0.0] * 4
         self._gaps: dict[int, _Gap] = {}
+        self._alarm = None if timer is None else timer(self._flip)
         # What `_impedance` is of.
         self._of_sheet = (math.nan, math.nan)
         self._impedance: Matrix = ()
@@ -131,11 +141,18 @@ class Contacts:
         if contact not in CONTACTS:
             raise ConfigError(f"there is no contact {contact!r}", do="the contacts are 1 to 4")
         self._gaps[contact] = _Gap(gap_ohm, bad_for_s, good_for_s, wear, self._now(), self._flicker)
-        self.changed()
+        self._flip()
 
     def mend(self, contact: int) -> None:
         """Make a bad contact good again."""
         self._gaps.pop(contact, None)
+        self._flip()
+
+    def _flip(self) -> None:
+        """Say that a contact is not what it was, and be called again when the next one will not be."""
+        if self._alarm is not None:
+            now = self._now()
+            self._alarm.due_s = min((gap.until_s(now) for gap in self._gaps.values()), default=math.inf)
         self.changed()
 
     def strain(self, contact: int) -> None:
@@ -204,10 +221,14 @@ class _Gap:
         self._bad = True
         self._until_s = now_s + self._dwell_s()
 
-    def ohm(self, now_s: float) -> float:
-        while self._until_s <= now_s:
+    def until_s(self, now_s: float) -> float:
+        while self._until_s <= now_s + 1e-9:
             self._bad = not self._bad
             self._until_s += self._dwell_s()
+        return self._until_s
+
+    def ohm(self, now_s: float) -> float:
+        self.until_s(now_s)
         return self._ohm if self._bad else 0.0
 
     def wear_out(self) -> None:

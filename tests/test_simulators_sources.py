@@ -419,6 +419,21 @@ def test_a_waveform_stops_when_the_matrix_opens_and_is_cut_by_a_bad_contact() ->
     assert excitation.through_sample_A == pytest.approx(1e-6 / math.sqrt(2), rel=1e-3)
 
 
+def test_an_intermittent_contact_switches_the_alternating_current_off_and_on_by_itself() -> None:
+    bench = Bench()
+    bench.put("6221", "1-2")
+    bench.ask("6221", "SOUR:WAVE:AMPL 1e-5;FREQ 17;ARM;INIT")
+    bench.world.contacts.damage(2, math.inf, bad_for_s=1.0, good_for_s=3.0)
+    flows: list[bool] = []
+    for _ in range(2000):
+        bench.clock.sleep(1.0)
+        bench.world.advance()
+        flows.append(bench.world.excitation.through_sample_A > 0.0)
+    assert sum(flows) / len(flows) == pytest.approx(0.75, abs=0.04)
+    bench.world.contacts.mend(2)
+    assert bench.world.excitation.through_sample_A == pytest.approx(1e-5 / math.sqrt(2))
+
+
 def test_a_6221_at_rest_leaves_another_instruments_drive_alone() -> None:
     bench = Bench()
     bench.put("6221")
