@@ -103,12 +103,17 @@ class SR830(SRSLockIn):
 
     def notice(self, within_s: float = 0.0) -> None:
         """Look, for what is wrong."""
-        self._look(within_s)
+        self.world.advance(within_s)
+        self._see()
 
-    def _look(self, within_s: float = 0.0) -> tuple[float, float]:
-        """X and Y now, offsets taken off and clipped; what is wrong is latched."""
+    def _look(self) -> tuple[float, float]:
+        """X and Y now."""
+        self.world.glance(self._tap)
+        return self._see()
+
+    def _see(self) -> tuple[float, float]:
+        """X and Y, offsets taken off and clipped; what is wrong is latched."""
         world, tap, largest = self.world, self._tap, self._largest_V
-        world.advance(within_s)
         x, y = tap.x.output - self._x_offset_V, tap.y.output - self._y_offset_V
         if abs(x) * self._x_gain > largest or abs(y) * self._y_gain > largest:
             self.lia |= _OUTPUT
