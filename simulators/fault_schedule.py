@@ -162,6 +162,11 @@ class _Wire:
             case "sensor_open" | "sensor_short" | "sensor_over" | "sensor_frozen":
                 sensor = panel.sensor(fault.text)
                 plan(fault, partial(_fail, sensor, _SENSORS[fault.kind]), partial(_fail, sensor, SensorFault.NONE))
+            case "flux_jump":
+                plan(fault, partial(panel.magnetometer().jump, int(fault.size)))
+            case "stuck_motor":
+                drive = panel.magnetometer()
+                plan(fault, partial(setattr, drive, "stuck", True), partial(setattr, drive, "stuck", False))
             case "turned":
                 _need(panel, "turn", "", "")
                 knob, _, value = (part.strip() for part in fault.text.partition("="))

@@ -78,6 +78,8 @@ KINDS: dict[str, Kind] = {
     "sensor_short": Kind(_P, "the sensor at the input named by the text is shorted", text="input"),
     "sensor_over": Kind(_P, "the sensor at the input named by the text gives more than the input takes", text="input"),
     "sensor_frozen": Kind(_P, "the reading of the input named by the text stays as it is", text="input"),
+    "flux_jump": Kind(_P, "its SQUID jumps by this many flux quanta", "", 1.0, once=True),
+    "stuck_motor": Kind(_P, "its sample transport does not move, and does not notice"),
     # The cryostat
     "quench": Kind(_L, "the coil quenches", once=True),
     "heater_open": Kind(_L, "the heater of the persistent switch is broken: on, it warms nothing"),
@@ -91,8 +93,6 @@ KINDS: dict[str, Kind] = {
     "bad_contact": Kind(_L, "this contact of the sample is open", "", 1.0),
     "overload": Kind(_L, "this much interference falls on the contacts", "V", 0.5),
     "unlocked": Kind(_L, "the cable of the reference is off: lock-ins lose it"),
-    "flux_jump": Kind(_L, "the SQUID jumps by this many flux quanta", "", 1.0, once=True),
-    "stuck_motor": Kind(_L, "the sample transport does not move"),
 }
 
 # A refusal may be in the instrument's own words, and a reply without any terminator is one too.

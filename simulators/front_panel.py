@@ -46,6 +46,16 @@ class Trouble(Protocol):
         ...
 
 
+class Magnetometer(Protocol):
+    """A SQUID and the drive that moves the sample, as faults see them."""
+
+    stuck: bool
+
+    def jump(self, quanta: int) -> None:
+        """Slip by so many flux quanta."""
+        ...
+
+
 class FrontPanel:
     """What all simulated instruments share.
 
@@ -132,6 +142,10 @@ class FrontPanel:
     def sensor(self, input_name: str) -> Sensor:
         """The thermometer at one of its inputs."""
         self._lacks("a sensor")
+
+    def magnetometer(self) -> Magnetometer:
+        """The SQUID that it measures with."""
+        self._lacks("a SQUID")
 
     def fill_errors(self) -> None:
         """Fill the error queue to its last place."""

@@ -15,7 +15,7 @@ from . import multivu_field as field
 from . import multivu_flavour as flavours
 from . import multivu_temperature as temperature
 from .coolant import HeliumBath
-from .front_panel import FrontPanel
+from .front_panel import FrontPanel, Magnetometer
 from .multivu_bridge import BridgeModule
 from .multivu_chamber import Chamber
 from .multivu_field import FieldControl
@@ -39,6 +39,8 @@ class MultiVu(FrontPanel):
     """
 
     flavour: ClassVar[Flavour]
+    # What measures with it brings the SQUID.
+    squid: Magnetometer | None = None
     latency_s: ClassVar[float] = 0.02
     firmware: ClassVar[str] = "MultiPyVu 3.8.0"
     inferred: ClassVar[tuple[str, ...]] = (
@@ -79,6 +81,10 @@ class MultiVu(FrontPanel):
             "SDO": self.bridges.write, "POSITION": self._set_position, "VECTOR_CART": _no_vector,
             "VECTOR_SPHERE": _no_vector,
         }  # fmt: skip
+
+    def magnetometer(self) -> Magnetometer:
+        """The SQUID of the measurements on it, once there are any."""
+        return self.squid or super().magnetometer()
 
     def execute(self, command: str) -> str:
         """Do `action query` and give the result's text. A `WAITFOR` passes its time on the laboratory's clock."""

@@ -166,7 +166,7 @@ class Bench:
         if shape is None:
             shape = Shape(sample.settings.side_m, across=sample.axis == "[001]")
         self.noise = world.stream(f"squid motor {multivu.name}")
-        self.squid = Squid(MPMS3, world.stream(f"squid {multivu.name}"), shape)
+        self.squid = multivu.squid = Squid(MPMS3, world.stream(f"squid {multivu.name}"), shape)
 
     def moment_A_m2(self) -> float:
         """The sample's true moment now."""

@@ -20,6 +20,8 @@ from remanence.simulators.faults import KINDS, Fault, Place
 from remanence.simulators.front_panel import FrontPanel
 from remanence.simulators.lakeshore import Model350
 from remanence.simulators.magnet import MagnetSettings
+from remanence.simulators.multivu import MPMS3
+from remanence.simulators.multivu_measure import Bench
 from remanence.simulators.sample import load_sample
 from remanence.simulators.srs import SR830
 from remanence.simulators.tcp import TcpServer, serve
@@ -429,6 +431,24 @@ def test_a_lock_in_says_overload_and_unlock() -> None:
     rig.manager.close()
 
 
+def test_a_squid_slips_and_a_drive_sticks_when_they_are_told() -> None:
+    clock = VirtualClock()
+    world = World(WorldSettings(MAGNET, CryostatSettings(start_K=10.0), load_sample("park2020_deficient")), clock, 3)
+    multivu = MPMS3(world, "mpms")
+    squid = Bench(multivu).squid
+    schedule = FaultSchedule(
+        world, [multivu], [Fault("flux_jump", "mpms", 10.0, amount=3.0), Fault("stuck_motor", "mpms", 20.0, 10.0)]
+    )
+    truths: list[tuple[bool, float]] = []
+    for until_s in (5.0, 15.0, 25.0, 35.0):
+        clock.sleep(until_s - clock.now())
+        schedule.act()
+        scan = squid.scan(0.0, 0.0)
+        truths.append((squid.stuck, float(abs(scan.volts[-1] - scan.volts[0]))))
+    assert [stuck for stuck, _ in truths] == [False, False, True, False]
+    assert truths[1][1] > 10 * max(truths[0][1], truths[3][1])
+
+
 # What a schedule refuses
 
 
@@ -444,6 +464,7 @@ def test_a_lock_in_says_overload_and_unlock() -> None:
         (Fault("turned", "magnet", text="volume=11"), "knobs are units, setpoint, rate, pause"),
         (Fault("sensor_open", "lockin", text="A"), "has not got a sensor"),
         (Fault("sensor_open", "cryostat", text="Z"), "no sensor at 'Z'"),
+        (Fault("flux_jump", "lockin"), "has not got a SQUID"),
         (Fault("helium_loss"), "not in liquid helium"),
         (Fault("bad_contact", amount=7), "no contact 7"),
     ],
