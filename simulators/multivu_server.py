@@ -20,16 +20,10 @@ from typing import Any, Self
 from ..core.clock import Clock
 from ..core.errors import ReplyError
 from .multivu import MultiVu
-from .multivu_wire import COMPLETED, CONFIRMED, Message, Reader, encode
+from .multivu_wire import CONFIRMED, Line, Message, repeats
 
 PORT = 27183
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-# MultiPyVu's own patience for a confirmation, in seconds of this computer, and how often it sends an answer.
-_CONFIRMATION_s, _ATTEMPTS = 1.0, 3
-_CHUNK = 4096
-# The client sends a confirmation, to which there is no answer, and then its next request, which its own computer holds
-# back until the confirmation is acknowledged: 40 ms on Linux, unless told to be quick each time.
-_ACKNOWLEDGE_AT_ONCE: int | None = getattr(socket, "TCP_QUICKACK", None)
 _PATIENCE_s = 5.0
 # The longest that a wait keeps its turn, in laboratory time.
 _TURN_s = 0.05
@@ -145,11 +139,14 @@ class MultiVuServer:
         thread.start()
 
     def _converse(self, connection: socket.socket, address: str) -> None:
-        line = _Line(connection)
+        line = Line(connection)
         try:
             # A client that vanishes in the middle of a reply, or that is none of MultiPyVu's, is no news.
             with connection, contextlib.suppress(OSError, ReplyError):
+                answer: Message | None = None
                 while (request := line.receive(None)) is not None:
+                    if answer is not None and repeats(request, answer):
+                        continue
                     line.send(request, CONFIRMED)
                     answer = self._answer(request, connection, address)
                     if answer is None:
@@ -246,53 +243,6 @@ class MultiVuServer:
                 self._clock.sleep(pause_s)
             left_s -= pause_s
         return None
-
-
-class _Line:
-    """Messages over one connection."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._reader = Reader()
-        self._unread: list[Message] = []
-
-    def receive(self, timeout_s: float | None) -> Message | None:
-        """The next message, or None at the end of the connection.
-
-        Raises:
-            TimeoutError: none came in time.
-            ReplyError: what came is no message.
-        """
-        while not self._unread:
-            self._connection.settimeout(timeout_s)
-            if _ACKNOWLEDGE_AT_ONCE is not None:
-                self._connection.setsockopt(socket.IPPROTO_TCP, _ACKNOWLEDGE_AT_ONCE, 1)
-            data = self._connection.recv(_CHUNK)
-            if not data:
-                return None
-            self._unread += self._reader.feed(data)
-        return self._unread.pop(0)
-
-    def send(self, message: Message, kind: str) -> None:
-        """Send one message as `confirmed` or `completed`."""
-        self._connection.sendall(encode(message | {"message_type": kind}))
-
-    def complete(self, answer: Message) -> None:
-        """Send an answer until the client confirms it. What else it says meanwhile is lost, as with the real server.
-
-        Raises:
-            TimeoutError: it does not confirm.
-        """
-        for attempt in range(_ATTEMPTS):
-            self.send(answer, COMPLETED)
-            try:
-                reply = self.receive(_CONFIRMATION_s)
-            except TimeoutError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                continue
-            if reply is None or (reply.get("id") == answer.get("id") and reply.get("message_type") == CONFIRMED):
-                return
 
 
 def _hang_up(connection: socket.socket | None) -> None:

@@ -377,6 +377,16 @@ def test_an_answer_that_is_not_confirmed_comes_again(clients: Any) -> None:
     assert client.ask("CHAMBER?") == "0.0,,Purged and Sealed"
 
 
+def test_a_request_that_comes_twice_is_done_once(clients: Any) -> None:
+    client = clients()
+    for _ in range(3):
+        client.send(id="a", action="FIELD", query="100.0,10.0,0,1")
+    assert [client.receive()["message_type"] for _ in range(2)] == ["confirmed", "completed"]
+    client.send(id="a", message_type="confirmed")
+    client.send(id="a", action="FIELD", query="100.0,10.0,0,1")
+    assert client.ask("CHAMBER?") == "0.0,,Purged and Sealed"
+
+
 def test_rubbish_ends_its_own_connection_only(clients: Any) -> None:
     rude, polite = clients(), clients()
     rude.socket.sendall(b"*IDN?\r\n*IDN?\r\n")
