@@ -38,6 +38,8 @@ from .world import World
 SENSITIVITIES_V = (0.0, *(float(f"{digit}e{power}") for power in range(-9, 0) for digit in (2, 5, 10)))
 _MODES = (1.0, 1e-6, 1e-8)
 _LEAST_LOW_NOISE = 7
+# What asks for nothing but what is heard.
+_READINGS = {"X", "Y", "XY", "MAG", "PHA", "MP"}
 # By VMODE: grounded, A, −B, A−B.
 _SIGNS = (0.0, 1.0, -1.0, 1.0)
 _FULL, _LARGEST = 10000, 30000
@@ -112,8 +114,11 @@ class DSPLockIn(LockIn):
 
     def one(self, command: str) -> str | None:
         """One command and its answer, None when it has none."""
-        self.world.advance()
         name, point, arguments = parse(command)
+        if name in _READINGS:
+            self.world.glance(self._tap)
+        else:
+            self.world.advance()
         handler = self._commands.get(name)
         if handler is None:
             # The blank in front of a number may be left out.

@@ -104,8 +104,8 @@ class SR860(SRSLockIn):
         self.orders["HARM"] = self._set_harmonic
 
     def execute(self, command: str) -> str | None:
-        """One line; a capture goes on until now."""
-        self.world.advance()
+        """One line; a capture goes on until now, and an order asks for more."""
+        self.world.glance(self._tap)
         return super().execute(command)
 
     # What it sees
