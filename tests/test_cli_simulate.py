@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -132,17 +133,48 @@ def test_the_console_makes_faults_and_says_what_it_does_not_understand(served: S
     assert "is no command" in served.type("explode")
 
 
+def own_terminal() -> None:
+    """In the child, before it starts: what stands at its input becomes its terminal."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @posix
-def test_faults_from_a_file_and_quit_at_the_console(tmp_path: Path) -> None:
+def test_on_a_terminal_the_laboratory_is_live_above_what_is_typed(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('[[fault]]\nkind = "answer"\ninstrument = "lockin_xx"\ntext = "1e400"\n')
-    serving = Serving("--faults", "bad.toml", "--speed", "2", cwd=tmp_path)
-    serving.wait_for(5)
-    with socket.create_connection(serving.address("lockin_xx"), timeout=10) as connection:
+    ours, theirs = os.openpty()
+    child = subprocess.Popen(
+        [*REMANENCE, "simulate", "--faults", "bad.toml", "--speed", "2"], cwd=tmp_path, stdin=theirs, stdout=theirs,
+        stderr=theirs, start_new_session=True, preexec_fn=own_terminal, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = ""
+
+    def until(pattern: str) -> str:
+        nonlocal seen
+        while not (found := re.search(pattern, seen)):
+            assert select.select([ours], [], [], 60)[0], f"no {pattern!r} in {seen[-500:]!r}"
+            seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", os.read(ours, 65536).decode())
+        seen = seen[found.end() :]
+        return found[0]
+
+    address = until(r"lockin_xx.*::SOCKET").split("::")
+    until(r"temperature +block 1\.\d+ K")
+    until(r"fault +answer lockin_xx '1e400' at 0 s x1")
+    with socket.create_connection((address[1], int(address[2])), timeout=10) as connection:
         connection.sendall(b"OUTP? 1\n")
         assert connection.recv(100) == b"1e400\n"
-    assert serving.type("quit") == "closed"
-    assert serving.child.wait(timeout=60) == 0
-    serving.child.communicate()
+        until(r"lockin_xx +1 clients, 1 commands")
+    os.write(ours, b"fault late magnet 3 x\x7fs\n")
+    until(r"late magnet 3 s at \d")
+    os.write(ours, b"qui")
+    until(r"> qui")
+    os.write(ours, b"t\n")
+    until("closed")
+    assert child.wait(timeout=60) == 0
+    os.close(ours)
 
 
 @posix
