@@ -83,11 +83,9 @@ class Keithley2400(ScpiPanel):
         self.on("SENSe#? FUNCtion OFF COUNt", lambda _: str(3 - len(self._functions)))
         for node, key in (("VOLTage DC?", "limit_V"), ("CURRent DC?", "limit_A")):
             self.on(f"SENSe#? {node} PROTection TRIPped", partial(self._tripped, key))
-        for node in _FUNCTION_WORDS:
-            function = node.upper()[:3] if node == "RESistance" else node.upper()[:4]
-            dc = f"{node} DC?" if node != "RESistance" else node
-            self.on(f"MEASure {dc}", partial(self._measure, function))
-            self.on(f"CONFigure {dc}", order=partial(self._configure, function))
+        for function, node in (("VOLT", "VOLTage DC?"), ("CURR", "CURRent DC?"), ("RES", "RESistance")):
+            self.on(f"MEASure {node}", partial(self._measure, function))
+            self.on(f"CONFigure {node}", order=partial(self._configure, function))
         self.on("CONFigure", lambda _: self._functions_on())
         self.on("MEASure", self._read)
         self.on("READ", self._read)

@@ -91,7 +91,7 @@ class Keithley2450(ScpiPanel):
     latency_s: ClassVar[float] = 0.005
     inferred: ClassVar[tuple[str, ...]] = (
         "Numbers are answered in the shortest form, readings with six decimals and an exponent.",
-        "A reading with the output off is error 5076, and its text.",
+        "A reading with the output off is error 5076, and its text; behind an error's text stand its kind and time.",
         "Buffers overwrite their oldest reading whatever the fill mode; the status element is always 0.",
         "Series and sweeps are measured at one instant of the laboratory, and have 10 000 readings at most.",
         "Of the trigger model there is only what sweeps need of it.",

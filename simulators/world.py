@@ -96,8 +96,9 @@ class World:
         self._resistances = self.sample.resistances(*self._seen)
         self._timers: list[Timer] = []
         # The four corner contacts of direct-current work, and the wires on them.
+        misalignment = settings.sample.contact_misalignment
         self.contacts = Contacts(
-            settings.contacts, settings.sample.contact_misalignment, self.sheet_resistances, self.now, self.stream
+            settings.contacts, misalignment, self.sheet_resistances, self.now, self.stream, self.timer
         )
         self.circuit = Circuit(self.contacts)
 
