@@ -28,7 +28,7 @@ def _copper_heat_capacities() -> list[float]:
         integrand = x**4 * np.exp(-x) / (1.0 - np.exp(-x)) ** 2
         integral = float(np.trapezoid(integrand, x))
         molar = 9.0 * _GAS_CONSTANT_J_PER_mol_K * (temperature / _COPPER_DEBYE_K) ** 3 * integral
-        table.append(molar / _COPPER_kg_per_mol)
+        table.append(float(molar / _COPPER_kg_per_mol))
     return table
 
 
