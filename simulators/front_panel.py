@@ -171,6 +171,8 @@ class Conversation:
         # Whom to tell that bytes came unasked, or that the line broke.
         self.notice: Callable[[], None] = _nobody
         self._pending = bytearray()
+        # Most panels take equally long for everything, and then nobody has to be asked.
+        self._own_latencies = type(panel).latency_of is not FrontPanel.latency_of
         panel.conversations.append(self)
 
     def greet(self, now_s: float) -> None:
@@ -208,9 +210,13 @@ class Conversation:
         panel.received += 1
         reply = panel.receive(line)
         if reply:
+            latency_s = panel.latency_of(line.decode("latin-1")) if self._own_latencies else panel.latency_s
             busy_s = self.busy_s
-            self.busy_s = (busy_s if busy_s > now_s else now_s) + panel.latency_of(line.decode("latin-1"))
-            self.send(reply, self.busy_s)
+            self.busy_s = busy_s = (busy_s if busy_s > now_s else now_s) + latency_s
+            if self.outgoing:
+                self.send(reply, busy_s)
+            else:
+                self.outgoing.append((busy_s, reply))
 
     def send(self, data: bytes, at_s: float) -> None:
         """Put bytes on the wire, behind those that are on it."""

@@ -128,7 +128,16 @@ class VirtualVisaLibrary(VisaLibraryBase):
         opened = self._sessions[session]
         conversation, clock = opened.conversation, self._clock
         outgoing = conversation.outgoing
-        deadline_s = clock.now() + opened.timeout_s
+        now_s = clock.now()
+        deadline_s = now_s + opened.timeout_s
+        if outgoing and conversation.panel.trouble is None:
+            # The usual case: one reply with its terminator at its end.
+            ready_s, chunk = outgoing[0]
+            whole = opened.end_enabled and chunk.find(opened.end_byte) == len(chunk) - 1 < count
+            if whole and ready_s <= deadline_s:
+                outgoing.popleft()
+                clock.sleep(ready_s - now_s)
+                return chunk, self._good(session, _Status.success_termination_character_read)
         data = b""
         while True:
             self._happen(conversation, deadline_s)
