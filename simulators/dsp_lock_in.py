@@ -7,12 +7,10 @@ millihertz, millidegrees.
 """
 
 import math
-import struct
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
 
-from .curve_buffer import ENDLESS, ONCE, CurveBuffer
 from .dsp_commands import (
     COMPLETE,
     DATA,
@@ -36,13 +34,13 @@ from .world import World
 
 # Full scale by SEN in voltage mode; the current modes are 1e-6 and 1e-8 of it in ampere.
 SENSITIVITIES_V = (0.0, *(float(f"{digit}e{power}") for power in range(-9, 0) for digit in (2, 5, 10)))
-_MODES = (1.0, 1e-6, 1e-8)
+MODES = (1.0, 1e-6, 1e-8)
 _LEAST_LOW_NOISE = 7
 # What asks for nothing but what is heard.
 _READINGS = {"X", "Y", "XY", "MAG", "PHA", "MP"}
 # By VMODE: grounded, A, −B, A−B.
 _SIGNS = (0.0, 1.0, -1.0, 1.0)
-_FULL, _LARGEST = 10000, 30000
+FULL, _LARGEST = 10000, 30000
 # The input amplifier clips this peak over its gain.
 _LARGEST_INPUT_V = 3.0
 
@@ -55,14 +53,9 @@ class DSPLockIn(LockIn):
 
     ends: ClassVar[bytes] = b"\r\n"
     time_constants_s: ClassVar[tuple[float, ...]] = ()
-    quantities: ClassVar[tuple[str, ...]] = ()
-    points: ClassVar[int] = 0
     converters: ClassVar[tuple[int, int]] = (0, 0)  # analogue to digital, digital to analogue
     largest_output_V: ClassVar[float] = 0.0
     largest_harmonic: ClassVar[int] = 0
-    # The unit of STR, and the shortest interval.
-    interval_unit_s: ClassVar[float] = 1e-3
-    shortest_s: ClassVar[float] = 5e-3
     knobs: ClassVar[tuple[str, ...]] = ("SEN", "TC", "SLOPE", "ACGAIN", "REFP.", "OF.", "OA.", "REFN", "IE")
     # What is one integer: smallest, largest, after ADF 1.
     integers: ClassVar[dict[str, tuple[int, int, int]]] = {
@@ -76,13 +69,13 @@ class DSPLockIn(LockIn):
     def __init__(self, world: World, name: str, wiring: str = "", drives: str | float = 0.0) -> None:
         super().__init__(world, name, wiring, drives)
         self._wrong = 0
-        self.curves = CurveBuffer(self.quantities, self.points, self.shortest_s)
-        self._commands = self._table()
-        self._reset()
+        self._commands = self.table()
+        self.reset()
         world.advance()
         self._apply()
 
-    def _table(self) -> dict[str, Callable[[list[str], bool], str | None]]:
+    def table(self) -> dict[str, Callable[[list[str], bool], str | None]]:
+        """What to do for each name."""
         commands: dict[str, Callable[[list[str], bool], str | None]] = {
             "ID": lambda a, _: self.model, "VER": lambda a, _: self.firmware, "REV": lambda a, _: self.firmware,
             "X": self._outputs("x"), "Y": self._outputs("y"), "MAG": self._outputs("magnitude"),
@@ -95,13 +88,9 @@ class DSPLockIn(LockIn):
             "OF": partial(self._oscillator, "OF", 1e3, 1e-3, 2.5e5),
             "REFP": partial(self._oscillator, "REFP", 1e3, -360.0, 360.0), "XOF": partial(self._offset, 0),
             "YOF": partial(self._offset, 1), "AXO": self._auto_offset, "AQN": self._auto_phase,
-            "AS": self._auto_sensitivity, "ASM": self._auto_measure, "ADF": lambda a, _: self._reset(),
+            "AS": self._auto_sensitivity, "ASM": self._auto_measure, "ADF": lambda a, _: self.reset(),
             "DAC": self._output_voltage, "ADC": self._input_voltage, "LF": self._line_filter,
-            "ST": lambda a, _: str(self._take_status()), "N": lambda a, _: str(self.overload_byte()),
-            "M": self._monitor, "CBD": self._curve_bits, "LEN": self._curve_length, "STR": self._interval,
-            "NC": lambda a, _: self._halt(self.curves.forget), "TD": lambda a, _: self._start(ONCE),
-            "TDC": lambda a, _: self._start(ENDLESS), "HC": lambda a, _: self._halt(self.curves.halt),
-            "DC": self._dump, "DCB": self._dump_binary,
+            "ST": lambda a, _: str(self.take_status()), "N": lambda a, _: str(self.overload_byte()),
         }  # fmt: skip
         for name in self.integers:
             commands[name] = partial(self._integer, name)
@@ -165,13 +154,13 @@ class DSPLockIn(LockIn):
 
     def full_scale(self) -> float:
         """Full scale in volt or ampere."""
-        return SENSITIVITIES_V[self._sen] * _MODES[self._numbers["IMODE"]]
+        return SENSITIVITIES_V[self._sen] * MODES[self._numbers["IMODE"]]
 
     def _xy(self) -> tuple[float, float]:
         """X and Y in parts of full scale, offsets taken off, clipped."""
         scale = SENSITIVITIES_V[self._sen]
         x, y = (
-            clip(channel.output / scale - (offset if on else 0.0), _LARGEST / _FULL)
+            clip(channel.output / scale - (offset if on else 0.0), _LARGEST / FULL)
             for channel, (on, offset) in zip((self._tap.x, self._tap.y), self._offsets, strict=True)
         )
         return x, y
@@ -181,17 +170,17 @@ class DSPLockIn(LockIn):
         x, y = self._xy()
         match quantity:
             case "x":
-                return x * _FULL
+                return x * FULL
             case "y":
-                return y * _FULL
+                return y * FULL
             case "magnitude":
-                return min(_LARGEST, math.hypot(x, y) * _FULL)
+                return min(_LARGEST, math.hypot(x, y) * FULL)
             case "phase":
                 return 100.0 * math.degrees(math.atan2(y, x))
             case "sensitivity":
                 return self._sen + 32 * self._numbers["IMODE"]
             case "noise":
-                return min(_LARGEST, self.noise_V_per_sqrtHz() / SENSITIVITIES_V[self._sen] * _FULL)
+                return min(_LARGEST, self.noise_V_per_sqrtHz() / SENSITIVITIES_V[self._sen] * FULL)
             case "event":
                 return self._numbers["EVENT"]
             case "frequency low" | "frequency high":
@@ -214,20 +203,21 @@ class DSPLockIn(LockIn):
                 raise Wrong
             values = [self.read(name) for name in names]
             if point:
-                full = self.full_scale() / _FULL
-                return self._join(float_of(v * units.get(name, full)) for v, name in zip(values, names, strict=True))
-            return self._join(str(round(value)) for value in values)
+                full = self.full_scale() / FULL
+                return self.join(float_of(v * units.get(name, full)) for v, name in zip(values, names, strict=True))
+            return self.join(str(round(value)) for value in values)
 
         return answer
 
-    def _join(self, texts: Iterable[str]) -> str:
+    def join(self, texts: Iterable[str]) -> str:
+        """Several values of one answer."""
         return chr(self._numbers["DD"]).join(texts)
 
     # Status
 
     def overloads(self) -> tuple[bool, bool, bool]:
         """Whether X is, Y is, the input is beyond its range."""
-        x, y = (abs(value) * _FULL >= _LARGEST for value in self._xy())
+        x, y = (abs(value) * FULL >= _LARGEST for value in self._xy())
         peak_V = math.sqrt(2.0) * abs(self.world.voltage(self.wiring)) * (self._numbers["VMODE"] != 0)
         return x, y, peak_V > _LARGEST_INPUT_V / 10.0 ** (0.5 * self._numbers["ACGAIN"])
 
@@ -242,14 +232,10 @@ class DSPLockIn(LockIn):
         byte |= OVERLOAD if any(self.overloads()) else 0
         return byte | (REQUEST if byte & self._numbers["MSK"] else 0)
 
-    def _take_status(self) -> int:
+    def take_status(self) -> int:
         """ST: it tells what was wrong with a command once."""
         byte, self._wrong = self.status_byte(), 0
         return byte & ~DATA | COMPLETE
-
-    def _monitor(self, arguments: list[str], point: bool) -> str:
-        curves = self.curves
-        return self._join(str(n) for n in (curves.state, curves.sweeps, self._take_status(), curves.kept))
 
     # Settings
 
@@ -300,15 +286,15 @@ class DSPLockIn(LockIn):
     def _offset(self, channel: int, arguments: list[str], point: bool) -> str | None:
         on, part = self._offsets[channel]
         if not arguments:
-            return self._join((str(int(on)), str(round(part * _FULL))))
+            return self.join((str(int(on)), str(round(part * FULL))))
         switched = whole(arguments[:1], 0, 1) == 1
-        hundredths = whole(arguments[1:], -_LARGEST, _LARGEST) if len(arguments) > 1 else round(part * _FULL)
-        self._offsets[channel] = switched, hundredths / _FULL
+        hundredths = whole(arguments[1:], -_LARGEST, _LARGEST) if len(arguments) > 1 else round(part * FULL)
+        self._offsets[channel] = switched, hundredths / FULL
         return None
 
     def _line_filter(self, arguments: list[str], point: bool) -> str | None:
         if not arguments:
-            return self._join(str(n) for n in self._line)
+            return self.join(str(n) for n in self._line)
         self._line = (whole(arguments[:1], 0, 3), whole(arguments[1:], 0, 1) if len(arguments) > 1 else 0)
         return None
 
@@ -344,84 +330,18 @@ class DSPLockIn(LockIn):
 
     def _auto_offset(self, arguments: list[str], point: bool) -> None:
         scale = SENSITIVITIES_V[self._sen]
-        self._offsets = [(True, clip(c.output / scale, _LARGEST / _FULL)) for c in (self._tap.x, self._tap.y)]
+        self._offsets = [(True, clip(c.output / scale, _LARGEST / FULL)) for c in (self._tap.x, self._tap.y)]
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """ADF 1: the settings of the factory."""
         self._numbers = {name: initial for name, (_, _, initial) in self.integers.items()}
         self._sen, self._tc, self._refn, self._line = len(SENSITIVITIES_V) - 1, self._usual_tc(), 1, (0, 0)
         self._oscillators = {"OA": 0.0, "OF": 1000.0, "REFP": 0.0}
         self._offsets = [(False, 0.0), (False, 0.0)]
         self._outputs_V = dict.fromkeys(range(1, self.converters[1] + 1), 0.0)
-        self._halt(self.curves.forget)
 
     def _usual_tc(self) -> int:
         return next(index for index, tau_s in enumerate(self.time_constants_s) if tau_s >= 0.1)
-
-    # Curves
-
-    def _curve_bits(self, arguments: list[str], point: bool) -> str | None:
-        if not arguments:
-            return str(self.curves.bits)
-        bits = whole(arguments, 1, (1 << len(self.quantities)) - 1)
-        return self._halt(partial(self.curves.choose, bits))
-
-    def _curve_length(self, arguments: list[str], point: bool) -> str | None:
-        if not arguments:
-            return str(self.curves.length)
-        length = whole(arguments, 1, self.points)
-        self._tap.due_s = math.inf
-        if not self.curves.resize(length):
-            raise Wrong
-        return None
-
-    def _interval(self, arguments: list[str], point: bool) -> str | None:
-        unit_s = self.interval_unit_s
-        if not arguments:
-            return str(round(self.curves.interval_s / unit_s))
-        asked_s = whole(arguments, 0, 1000000000) * unit_s
-        self.curves.interval_s = max(1, math.ceil(asked_s / self.shortest_s - 1e-9)) * self.shortest_s
-        return None
-
-    def _start(self, state: int) -> None:
-        self.curves.start(state)
-        self._tap.due_s = self.world.clock.now() + self.curves.interval_s
-
-    def _halt(self, how: Callable[[], None]) -> None:
-        how()
-        self._tap.due_s = math.inf
-
-    def record(self) -> None:
-        """Keep the points that are due, and say when the next are."""
-        self.curves.keep(lambda quantity: round(self.read(quantity)))
-        self._tap.due_s = self._tap.due_s + self.curves.interval_s if self.curves.running else math.inf
-
-    def _points_of(self, arguments: list[str]) -> list[int]:
-        curve = self.curves.curve(whole(arguments, 0, len(self.quantities) - 1))
-        if curve is None:
-            raise Wrong
-        return curve
-
-    def _dump(self, arguments: list[str], point: bool) -> str:
-        """One point a line. In floating point it takes the sensitivity that was stored with it."""
-        values = self._points_of(arguments)
-        quantity = self.quantities[whole(arguments, 0, len(self.quantities) - 1)]
-        end = self.reply_end.decode("latin-1")
-        if not point:
-            return end.join(str(value) for value in values)
-        if quantity not in ("x", "y", "magnitude", "phase"):
-            raise Wrong
-        if quantity == "phase":
-            return end.join(float_of(0.01 * value) for value in values)
-        codes = self.curves.curve(self.quantities.index("sensitivity"))
-        if codes is None:
-            raise Wrong
-        full = [SENSITIVITIES_V[code % 32] * _MODES[code // 32] / _FULL for code in codes]
-        return end.join(float_of(value * one) for value, one in zip(values, full, strict=True))
-
-    def _dump_binary(self, arguments: list[str], point: bool) -> str:
-        """Two bytes a point, the high one first."""
-        values = [value & 0xFFFF for value in self._points_of(arguments)]
-        return struct.pack(f">{len(values)}H", *values).decode("latin-1")
 
     # Hands at its front
 
@@ -435,8 +355,7 @@ class DSPLockIn(LockIn):
         return None
 
     def power_cycle(self) -> None:
-        """Settings are kept (manual, "power-up"); the curves and the status are not."""
+        """Settings are kept (manual, "power-up"); the status is not."""
         self.world.advance()
         self._wrong = 0
-        self._halt(self.curves.forget)
         self._apply()

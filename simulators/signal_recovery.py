@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from .dsp_commands import COMPLETE, DATA, OVERLOAD, REQUEST
-from .dsp_lock_in import DSPLockIn
+from .dsp_curves import CurveLockIn
 from .world import World
 
 _SHARED = (
@@ -23,7 +23,7 @@ _SHARED = (
 _TENS = tuple(float(f"{digit}e{power}") for power in range(-5, 5) for digit in (1, 2, 5))
 
 
-class DSP7265(DSPLockIn):
+class DSP7265(CurveLockIn):
     """The 7265 by GPIB: answers end in CR LF, settings are silent."""
 
     model: ClassVar[str] = "7265"
@@ -44,7 +44,7 @@ class DSP7265(DSPLockIn):
     converters: ClassVar[tuple[int, int]] = (3, 4)
     largest_output_V: ClassVar[float] = 12.0
     largest_harmonic: ClassVar[int] = 65535
-    integers: ClassVar[dict[str, tuple[int, int, int]]] = DSPLockIn.integers | {"ADC3TIME": (10, 2000, 10)}
+    integers: ClassVar[dict[str, tuple[int, int, int]]] = CurveLockIn.integers | {"ADC3TIME": (10, 2000, 10)}
 
     def overload_byte(self) -> int:
         """Bits: 1 CH1, 2 CH2 (above 120 %), 3 Y, 4 X (above 300 %), 6 input, 7 reference unlock."""
@@ -58,7 +58,7 @@ class DSP7265(DSPLockIn):
         return reply.removesuffix(self.reply_end) if line.strip().upper().startswith(b"DCB") else reply
 
 
-class DSP7270(DSPLockIn):
+class DSP7270(CurveLockIn):
     """The 7270: every command is answered, a setting by the bare terminator.
 
     `interface` is `usb` (an answer ends in LF NUL, and after USBTERM 1 the status and overload bytes follow), or
@@ -85,7 +85,7 @@ class DSP7270(DSPLockIn):
     largest_harmonic: ClassVar[int] = 127
     interval_unit_s: ClassVar[float] = 1e-6
     shortest_s: ClassVar[float] = 1e-3
-    integers: ClassVar[dict[str, tuple[int, int, int]]] = DSPLockIn.integers | {"USBTERM": (0, 1, 0)}
+    integers: ClassVar[dict[str, tuple[int, int, int]]] = CurveLockIn.integers | {"USBTERM": (0, 1, 0)}
 
     def __init__(
         self, world: World, name: str, wiring: str = "", drives: str | float = 0.0, interface: str = "usb"
@@ -93,9 +93,9 @@ class DSP7270(DSPLockIn):
         self._interface = str(interface)
         super().__init__(world, name, wiring, drives)
 
-    def _table(self) -> dict[str, Callable[[list[str], bool], str | None]]:
-        # The outputs of the dual modes are empty in the single one.
-        return super()._table() | dict.fromkeys(("X1", "Y1", "X2", "Y2", "MAG1", "MAG2", "PHA1", "PHA2"), _nothing)
+    def table(self) -> dict[str, Callable[[list[str], bool], str | None]]:
+        """What to do for each name; the outputs of the dual modes are empty in the single one."""
+        return super().table() | dict.fromkeys(("X1", "Y1", "X2", "Y2", "MAG1", "MAG2", "PHA1", "PHA2"), _nothing)
 
     def overload_byte(self) -> int:
         """Bits: 0 X, 1 Y (above 300 %), 4 CH1, 5 CH2."""
