@@ -239,7 +239,7 @@ class _Wire:
                         reply = held.fault.text or panel.refuse(command)
                     case _:
                         reply = panel.acknowledge(command)
-            return b"" if reply is None else reply.encode("latin-1") + panel.reply_end
+            return b"" if reply is None else reply.encode("latin-1", "replace") + panel.reply_end
         broken = next(self._holding(command, {"reset", "reset_before", "half_open"}), None)
         if broken is None:
             return panel.receive(line)

@@ -110,7 +110,8 @@ class FrontPanel:
             return b""
         with self.world.lock:
             reply = self.execute(command)
-        return b"" if reply is None else reply.encode("latin-1") + self.reply_end
+        # What an echo in capitals makes of a byte beyond ASCII need not be one byte any more.
+        return b"" if reply is None else reply.encode("latin-1", "replace") + self.reply_end
 
     def push(self, data: bytes) -> None:
         """Send bytes that nobody asked for to every client."""

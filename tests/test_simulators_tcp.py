@@ -202,11 +202,14 @@ def served(server: TcpServer) -> bool:
     """True if one more client is let in."""
     try:
         client = Client(server, "two")
-        answer = client.ask(b"A?\n")
-        client.close()
     except ConnectionError:
         return False
-    return answer == b"A?\n"
+    try:
+        return client.ask(b"A?\n") == b"A?\n"
+    except ConnectionError:
+        return False
+    finally:
+        client.close()
 
 
 def test_a_third_client_is_shut_out_and_let_in_when_another_has_gone(clock: VirtualClock) -> None:
