@@ -136,6 +136,8 @@ class Fault:
             raise ConfigError(f"the fault {self.kind!r} takes no text")
         if kind.text and not self.text and self.kind not in _MAY_LACK_TEXT:
             raise ConfigError(f"the fault {self.kind!r} needs a text: {kind.text}")
+        if not (self.text + self.command).isascii():
+            raise ConfigError(f"the fault {self.kind!r} has a text that no instrument's line can carry: {self.text!r}")
         if not (self.at_s >= 0 and self.for_s > 0 and 0 < self.probability <= 1):
             raise ConfigError(f"the fault {self.kind!r} needs at ≥ 0, for > 0 and 0 < probability ≤ 1")
         least = -math.inf if self.kind in _SIGNED else 0.0

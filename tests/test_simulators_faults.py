@@ -480,7 +480,8 @@ def test_what_a_panel_has_no_hook_for_is_refused_when_it_is_planned(fault: Fault
     [
         {"kind": "explode", "instrument": "meter"}, {"kind": "late"}, {"kind": "quench", "instrument": "meter"},
         {"kind": "lost", "instrument": "meter", "amount": 1.0}, {"kind": "lost", "instrument": "meter", "text": "x"},
-        {"kind": "answer", "instrument": "meter"}, {"kind": "late", "instrument": "meter", "at_s": -1.0},
+        {"kind": "answer", "instrument": "meter"}, {"kind": "answer", "instrument": "meter", "text": "1 kΩ"},
+        {"kind": "late", "instrument": "meter", "at_s": -1.0},
         {"kind": "late", "instrument": "meter", "for_s": 0.0}, {"kind": "late", "instrument": "meter", "count": 0},
         {"kind": "late", "instrument": "meter", "probability": 0.0},
         {"kind": "late", "instrument": "meter", "probability": math.nan},
