@@ -34,11 +34,13 @@ _LEAST_HELIUM_PERCENT = 30.0
 class MultiVu(FrontPanel):
     """One cryostat with its program. `wiring` names the contacts of the resistance bridges, as in `xx,xy`.
 
-    `execute` takes what MultiPyVu's server hands on, action and query in one line. `temperature`, `field` and `chamber`
-    are the instrument itself, and what a sequence on the instrument's own computer drives.
+    `execute` takes what MultiPyVu's server hands on, action and query in one line, except a `WAITFOR`, which takes its
+    time: that is `waiting`. `temperature`, `field` and `chamber` are the instrument itself, and what a sequence on the
+    instrument's own computer drives. Served by `multivu_server`: on a bare line it says the same without the frames.
     """
 
     flavour: ClassVar[Flavour]
+    on_a_line: ClassVar[bool] = False
     # What measures with it brings the SQUID.
     squid: Magnetometer | None = None
     latency_s: ClassVar[float] = 0.02
@@ -87,13 +89,11 @@ class MultiVu(FrontPanel):
         return self.squid or super().magnetometer()
 
     def execute(self, command: str) -> str:
-        """Do `action query` and give the result's text. A `WAITFOR` passes its time on the laboratory's clock."""
+        """Do `action query` and give the result's text."""
         found = _COMMAND.findall(command)
         if len(found) != 1:
             return _not_implemented(command)
         action, mark, query = found[0]
-        if action == "WAITFOR" and not mark:
-            return self._wait(query)
         self.world.advance()
         try:
             table = self._queries if mark else self._orders
@@ -125,15 +125,6 @@ class MultiVu(FrontPanel):
         if mask & Mask.FIELD and not self.flavour.field_setpoint and self._field_asked is None:
             raise Refusal("The MPMS3 cannot report its field set point: call set_field() before waiting on the field.")
         return mask
-
-    def _wait(self, query: str) -> str:
-        passing = self.waiting(query)
-        while True:
-            try:
-                pause_s = next(passing)
-            except StopIteration as end:
-                return str(end.value)
-            self.world.clock.sleep(pause_s)
 
     # What its own screen shows
 
@@ -239,24 +230,28 @@ class MultiVu(FrontPanel):
 class MPMS3(MultiVu):
     """A SQUID magnetometer to 7 T."""
 
+    model: ClassVar[str] = "MPMS3"
     flavour: ClassVar[Flavour] = flavours.MPMS3
 
 
 class PPMS(MultiVu):
     """A PPMS with a 9 T magnet that can be persistent."""
 
+    model: ClassVar[str] = "PPMS"
     flavour: ClassVar[Flavour] = flavours.PPMS
 
 
 class DynaCool(MultiVu):
     """A cryogen-free PPMS."""
 
+    model: ClassVar[str] = "DynaCool"
     flavour: ClassVar[Flavour] = flavours.DYNACOOL
 
 
 class VersaLab(MultiVu):
     """A 3 T instrument from 50 K up."""
 
+    model: ClassVar[str] = "VersaLab"
     flavour: ClassVar[Flavour] = flavours.VERSALAB
 
 
