@@ -117,7 +117,7 @@ class FaultSchedule:
 
     def _named(self, name: str) -> list["_Wire"]:
         if name == EVERY:
-            return list(self._wires.values())
+            return [wire for wire in self._wires.values() if wire.panel.on_a_line]
         if name not in self._wires:
             raise ConfigError(f"there is no instrument {name!r}", do=f"instruments are {', '.join(self._wires)}")
         return [self._wires[name]]
@@ -147,6 +147,8 @@ class _Wire:
 
     def add(self, fault: Fault) -> None:
         panel, plan = self.panel, self._schedule.plan
+        if not panel.on_a_line and (KINDS[fault.kind].place is not Place.PANEL or fault.kind in {"unasked", "off"}):
+            raise ConfigError(f"{panel.name!r} has a server of its own: its wire has no fault {fault.kind!r}")
         match fault.kind:
             case "unasked":
                 plan(fault, lambda: panel.push(fault.text.encode("latin-1") + panel.reply_end))

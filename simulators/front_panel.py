@@ -75,6 +75,8 @@ class FrontPanel:
     latency_s: ClassVar[float] = 0.01
     clients: ClassVar[int | None] = None
     knobs: ClassVar[tuple[str, ...]] = ()
+    # False where a server of its own, and not a `Conversation`, stands between it and its clients.
+    on_a_line: ClassVar[bool] = True
 
     def __init__(self, world: World, name: str, wiring: str = "") -> None:
         self.world = world

@@ -439,6 +439,8 @@ def test_a_squid_slips_and_a_drive_sticks_when_they_are_told() -> None:
     schedule = FaultSchedule(
         world, [multivu], [Fault("flux_jump", "mpms", 10.0, amount=3.0), Fault("stuck_motor", "mpms", 20.0, 10.0)]
     )
+    with pytest.raises(ConfigError, match="a server of its own"):
+        schedule.add(Fault("late", "mpms"))
     truths: list[tuple[bool, float]] = []
     for until_s in (5.0, 15.0, 25.0, 35.0):
         clock.sleep(until_s - clock.now())
