@@ -34,9 +34,9 @@ class Excitation:
         """The current that flows now (A rms)."""
         return self.rms_A if self.on else 0.0
 
-    def heard(self) -> tuple[float, float, bool, int]:
+    def heard(self) -> tuple[float, float, bool, Mapping[int, complex]]:
         """What makes a difference to who listens; one that is unequal to another sounds different."""
-        return self.through_sample_A, self.frequency_Hz, self.marker, id(self.harmonics)
+        return self.rms_A if self.on else 0.0, self.frequency_Hz, self.marker, self.harmonics
 
     def share(self, harmonic: int) -> complex:
         """What a mixer at this harmonic sees, in parts of the fundamental."""

@@ -120,7 +120,7 @@ class SR830(SRSLockIn):
             x, y = clip(x, largest), clip(y, largest)
         if self._external and not self.locked():
             self.lia |= _UNLOCK
-        applied_V = abs(world.voltage(self.wiring))
+        applied_V = max(tap.take_largest_V(), abs(world.voltage(self.wiring)))
         if applied_V > self._stands_V:
             self.lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
         return x, y

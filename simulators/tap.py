@@ -51,6 +51,8 @@ class Tap:
         # (length in s, input at its start, input at its end), oldest first
         self._pieces: deque[tuple[float, complex, complex]] = deque()
         self._length_s = 0.0
+        # The largest voltage at the contacts since somebody asked: an overload may come and go between two looks.
+        self.largest_V = 0.0
         self._told_s = now_s
         self._last_V: complex = 0.0
 
@@ -65,6 +67,12 @@ class Tap:
         """The quadrature channel, as far as the tap has heard."""
         self._solve()
         return Shown(self._filter.output.imag)
+
+    def outputs(self) -> tuple[float, float]:
+        """Both channels (V), as far as the tap has heard."""
+        self._solve()
+        output = self._filter.output
+        return output.real, output.imag
 
     @property
     def phase_rad(self) -> float:
@@ -82,6 +90,11 @@ class Tap:
         self.retuned = True
         self._filter.reconfigure(time_constant_s, poles)
         self._forgotten_s = _FORGOTTEN * time_constant_s
+
+    def take_largest_V(self) -> float:
+        """The largest voltage at the contacts (V) since this was last asked."""
+        largest_V, self.largest_V = self.largest_V, 0.0
+        return largest_V
 
     def hear(self, excitation: Excitation, volts: float) -> None:
         """Take `volts` from this instant on: a source was switched, or the settings make another part of them count."""

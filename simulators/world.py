@@ -230,10 +230,13 @@ class World:
         """Let every lock-in hear up to now, and let happen what is due."""
         now, excitation = self._now_s + 1e-9, self.excitation
         for tap in self._taps:
+            volts = self.voltage(tap.wiring)
             if not tap.share:
                 # Without a reference it says so again for each piece of time, however often somebody clears that.
-                tap.hear(excitation, self.voltage(tap.wiring))
-            tap.follow(self._now_s, self.voltage(tap.wiring) * tap.share)
+                tap.hear(excitation, volts)
+            if abs(volts) > tap.largest_V:
+                tap.largest_V = abs(volts)
+            tap.follow(self._now_s, volts * tap.share)
             if tap.due_s <= now:
                 tap.record()
         if excitation.on and excitation.until_s <= now:

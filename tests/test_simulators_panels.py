@@ -325,3 +325,20 @@ def test_a_panel_survives_any_bytes_and_stays_bounded(
     bench.world.advance()
     assert math.isfinite(bench.world.cryostat.sample_K)
     assert math.isfinite(bench.world.magnet.field())
+
+
+def test_sr830_latches_an_overload_that_came_and_went_between_two_looks(bench: Bench) -> None:
+    bench.start()
+    bench.lockin.receive(b"FMOD 0;SENS 17;*CLS")
+    bench.clock.sleep(5.0)
+    bench.lockin.receive(b"LIAS?")
+    bench.world.advance()
+    bench.world.interference_V = 2.0
+    bench.clock.sleep(1.0)
+    bench.world.advance()
+    bench.world.interference_V = 0.0
+    bench.clock.sleep(60.0)
+    bench.lockin.receive(b"SNAP?1,2")
+    assert int(bench.lockin.receive(b"LIAS?")) & 3 == 3
+    bench.lockin.receive(b"SNAP?1,2")
+    assert int(bench.lockin.receive(b"LIAS?")) & 3 == 0
