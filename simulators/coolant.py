@@ -99,7 +99,7 @@ class HeliumBath:
         change_l = (self.filling_l_per_h - self.boil_off(leads_A)) * step_s / _s_per_h
         self.litres = min(max(self.litres + change_l, 0.0), self.settings.volume_l)
 
-    def absorb(self, energy_J: float) -> None:  # noqa: N803  the unit
+    def absorb(self, energy_J: float) -> None:
         """Boil away what a quench's energy boils away."""
         self.litres = max(self.litres - energy_J / _LATENT_J_per_l, 0.0)
 
@@ -143,7 +143,7 @@ class Cryocooler:
         else:
             self.coil_K = min(self.coil_K + s.warming_K_per_s * step_s, s.ambient_K)
 
-    def absorb(self, energy_J: float) -> None:  # noqa: N803  the unit
+    def absorb(self, energy_J: float) -> None:
         """Take in a quench's energy."""
         if energy_J > 0.0:
             self.coil_K = heated(self.coil_K, energy_J / self.settings.coil_kg)

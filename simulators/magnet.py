@@ -165,7 +165,7 @@ class Magnet:
         """The current in the coil (A), as of the last `advance`."""
         return self._coil_A
 
-    def energy_J(self) -> float:  # noqa: N802  the unit
+    def energy_J(self) -> float:
         """The energy in the field, ½ L I² (J)."""
         return 0.5 * self.settings.inductance_H * self._coil_A * self._coil_A
 

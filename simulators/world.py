@@ -148,7 +148,7 @@ class World:
         now = self.clock.now()
         if now - self._now_s <= within_s or (within_s and self._resting and now < self._foreseen_s):
             return
-        if self._heard != self.excitation.heard() or any([tap.retuned for tap in self._taps]):
+        if self._heard != self.excitation.heard() or any(tap.retuned for tap in self._taps):
             self._hear()
         before = {wiring: self.voltage(wiring) for wiring in self._wirings}
         while self._now_s < now:
