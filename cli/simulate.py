@@ -85,6 +85,8 @@ class Laboratory:
             table.add_row("fault", text)
         for at_s, fault in list(self.schedule.history)[-3:]:
             table.add_row("happened", f"{at_s:.1f} s: {fault.kind} {fault.instrument}".rstrip())
+        for at_s, why in list(self.schedule.failures)[-3:]:
+            table.add_row("failed", f"{at_s:.1f} s: {why}")
         return table
 
     def obey(self, line: str) -> str | Table:
@@ -97,8 +99,11 @@ class Laboratory:
         match verb:
             case "fault":
                 fault = parse_fault(rest, self.schedule.now_s())
+                known = len(self.schedule.failures)
                 self.schedule.add(fault)
                 self.schedule.act()
+                if len(self.schedule.failures) > known:
+                    raise ConfigError(self.schedule.failures[-1][1])
                 return fault.describe()
             case "status":
                 return self.status()

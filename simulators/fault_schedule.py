@@ -32,11 +32,13 @@ _REMEMBERED = 1000
 class FaultSchedule:
     """Faults for the instruments of one laboratory. Making it puts it between them and their clients.
 
-    `history` tells what befell whom and when (seconds after the schedule began), the last thousand times.
+    `history` tells what befell whom and when (seconds after the schedule began), the last thousand times; `failures`
+    what could not happen, and why.
     """
 
     def __init__(self, world: World, panels: Iterable[FrontPanel], faults: Iterable[Fault] = (), seed: int = 0) -> None:
         self.history: deque[tuple[float, Fault]] = deque(maxlen=_REMEMBERED)
+        self.failures: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)
         self._world = world
         self._start_s = world.clock.now()
         self._events: list[tuple[float, int, Fault, Callable[[], None]]] = []
@@ -97,6 +99,9 @@ class FaultSchedule:
                 try:
                     world.advance()
                     happen()
+                except ConfigError as error:
+                    # A knob has no such position: no client is to blame, and the others' faults go on.
+                    self.failures.append((at_s - self._start_s, str(error)))
                 finally:
                     world.clock = clock
 
@@ -196,8 +201,9 @@ class _Wire:
         self._schedule.act()
 
     def reachable(self) -> bool:
-        self.act()
-        return not self._off and next(self._holding("", {"unreachable"}), None) is None
+        with self.panel.world.lock:
+            self.act()
+            return not self._off and next(self._holding("", {"unreachable"}), None) is None
 
     def greets_after_s(self, usual_s: float) -> float:
         for held in self._holding("", {"greeting_late", "greeting_lost"}):
@@ -206,6 +212,11 @@ class _Wire:
         return usual_s
 
     def answers(self, conversation: Conversation, line: bytes) -> Sequence[tuple[float, bytes]]:
+        # Faults may be added meanwhile, from a console.
+        with self.panel.world.lock:
+            return self._answers(conversation, line)
+
+    def _answers(self, conversation: Conversation, line: bytes) -> Sequence[tuple[float, bytes]]:
         self.act()
         command = line.decode("latin-1").strip()
         if self._off or not command:

@@ -318,6 +318,20 @@ def test_somebody_turns_a_knob(text: str, query: str, expected: str) -> None:
     rig.manager.close()
 
 
+def test_a_knob_without_such_a_position_fails_alone_and_is_told() -> None:
+    rig = Rig(
+        Fault("turned", "magnet", at_s=5.0, text="setpoint=much"), Fault("turned", "magnet", at_s=6.0, text="rate=0.02")
+    )
+    magnet = rig.open("magnet", read_termination="\r\n\x13", write_termination="\r")
+    rig.clock.sleep(7.0)
+    magnet.query("GET MID")
+    assert rig.world.clock is rig.clock
+    assert [at_s for at_s, _ in rig.schedule.failures] == [5.0]
+    assert "much" in rig.schedule.failures[0][1]
+    assert [fault.text for _, fault in rig.schedule.history] == ["setpoint=much", "rate=0.02"]
+    rig.manager.close()
+
+
 def test_without_power_there_is_silence_and_then_a_fresh_start() -> None:
     rig = Rig(Fault("off", "magnet", at_s=10.0, for_s=5.0))
     magnet = rig.open("magnet", read_termination="\r\n\x13", write_termination="\r")
