@@ -52,7 +52,8 @@ class Turn:
 class MultiVuServer:
     """One MultiVu on a socket, from construction to `close`. A context manager.
 
-    `address` is host and port; port 0 takes a free one. `turn` is what instruments on the same clock share.
+    `address` is host and port; port 0 takes a free one. `turn` is what instruments on the same clock share, and a
+    sequence that runs while a client looks on.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class MultiVuServer:
         self._multivu = multivu
         self._clock = clock
         self._version = version
-        self._turn = Turn() if turn is None else turn
+        self.turn = Turn() if turn is None else turn
         self._listener = socket.create_server((host, port))
         self._listener.setblocking(False)
         self.address: tuple[str, int] = (host, int(self._listener.getsockname()[1]))
@@ -221,7 +222,7 @@ class MultiVuServer:
         multivu = self._multivu
         if action == "WAITFOR":
             return self._wait(query)
-        with self._turn:
+        with self.turn:
             with multivu.world.lock:
                 multivu.received += 1
                 result = multivu.execute(f"{action} {query}")
@@ -232,7 +233,7 @@ class MultiVuServer:
         passing = self._multivu.waiting(query)
         left_s = 0.0
         while not self._closing.is_set():
-            with self._turn:
+            with self.turn:
                 if left_s <= 0.0:
                     try:
                         with self._multivu.world.lock:

@@ -3,6 +3,7 @@
 import gc
 import logging
 import math
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from remanence.simulators import multivu
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.multivu import MultiVu
+from remanence.simulators.multivu_dat import MPMS3, DatFile
+from remanence.simulators.multivu_measure import Bench, DcScan, Vsm
+from remanence.simulators.multivu_sequence import ScanField, ScanTemperature, Sequencer
 from remanence.simulators.multivu_server import MultiVuServer
 from remanence.simulators.sample import load_sample
 from remanence.simulators.world import World, WorldSettings
@@ -361,4 +365,28 @@ def test_on_a_clock_that_runs_a_script_only_has_to_wait() -> None:
         assert client.get_field() == (pytest.approx(3000.0, abs=0.1), "Holding (driven)")
         assert client.get_temperature() == (pytest.approx(11.0, rel=1e-3), "Stable")
         assert math.isclose(rig.world.magnet.field(), 0.3, abs_tol=5e-3)
+    rig.close()
+
+
+@pytest.mark.parametrize("clock", [VirtualClock(), ScaledClock(200.0)], ids=["virtual", "scaled"])
+def test_a_client_looks_on_while_the_instrument_runs_its_own_sequence(clock: Clock, tmp_path: Path) -> None:
+    rig = Rig(multivu.MPMS3, clock)
+    path = tmp_path / "sequence.dat"
+    steps = [ScanField((0.1, -0.1, 0.2), 0.05, Vsm(2.0)), ScanTemperature((6.0,), 5.0, DcScan(), sweep=True)]
+    with DatFile(path, MPMS3, clock) as data:
+        sequencer = Sequencer(Bench(rig.multivu), data, rig.server.turn)
+        work = threading.Thread(target=sequencer.run, args=(steps,))
+        with rig.client() as client:
+            work.start()
+            seen: set[str] = set()
+            while work.is_alive():
+                seen.add(client.get_field()[1])
+                client.get_temperature()
+            assert {"Ramping", "Stable"} <= seen
+            assert client.get_field()[0] == pytest.approx(2000.0, abs=0.1)
+        work.join(10.0)
+        assert data.rows >= 4
+    rows = [line.split(",") for line in path.read_text("cp1252").splitlines()[-data.rows :]]
+    assert [float(row[3]) for row in rows[:3]] == pytest.approx([1000.0, -1000.0, 2000.0], abs=0.1)
+    assert float(rows[-1][2]) > float(rows[3][2]) - 1e-2
     rig.close()
