@@ -22,6 +22,10 @@ _MOST_UNREAD = 4096
 _GREETING_s = 0.3
 
 
+class Unfinished(bytes):
+    """Bytes that are not the end of a message: on IEEE 488, the END line was not raised with the last of them."""
+
+
 class Trouble(Protocol):
     """What stands between a client and a panel when things are to go wrong: `faults` has it."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .faults import Fault
+from .front_panel import Unfinished
 
 Pieces = list[tuple[float, bytes]]
 _BLOCK = 1 << 16
@@ -35,12 +36,13 @@ def _doubled(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generat
 def _split(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generator) -> Pieces:
     after_s, data = _joined(pieces)
     middle = (len(data) + 1) // 2
-    return [(after_s, data[:middle]), (after_s + fault.size, data[middle:])]
+    return [(after_s, Unfinished(data[:middle])), (after_s + fault.size, data[middle:])]
 
 
 def _dripping(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generator) -> Pieces:
     after_s, data = _joined(pieces)
-    return [(after_s + n * fault.size, data[n : n + 1]) for n in range(len(data))]
+    *early, last = [(after_s + n * fault.size, data[n : n + 1]) for n in range(len(data))]
+    return [*((at_s, Unfinished(byte)) for at_s, byte in early), last]
 
 
 def _endless(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generator) -> Pieces:
@@ -48,12 +50,12 @@ def _endless(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generat
     total = int(fault.size)
     block = (_body(data, end) or b"0") * _BLOCK
     sizes = [min(_BLOCK, total - start) for start in range(0, total, _BLOCK)]
-    return [(after_s + n * _BLOCK_s, block[:size]) for n, size in enumerate(sizes)]
+    return [(after_s + n * _BLOCK_s, Unfinished(block[:size])) for n, size in enumerate(sizes)]
 
 
 def _cut(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generator) -> Pieces:
     after_s, data = _joined(pieces)
-    return [(after_s, data[: max(1, len(_body(data, end)) // 2)])]
+    return [(after_s, Unfinished(data[: max(1, len(_body(data, end)) // 2)]))]
 
 
 def _short(pieces: Pieces, fault: Fault, end: bytes, random: np.random.Generator) -> Pieces:

@@ -53,6 +53,8 @@ class Tap:
         self._length_s = 0.0
         # The largest voltage at the contacts since somebody asked: an overload may come and go between two looks.
         self.largest_V = 0.0
+        # The voltage at the contacts at the end of the last step, and how fast it came there.
+        self.volts = self.slope_V_per_s = 0.0
         self._told_s = now_s
         self._last_V: complex = 0.0
 
@@ -99,6 +101,7 @@ class Tap:
     def hear(self, excitation: Excitation, volts: float) -> None:
         """Take `volts` from this instant on: a source was switched, or the settings make another part of them count."""
         self.retuned = False
+        self.volts = volts
         self.share = self.hears(excitation)
         self._last_V = volts * self.share
 

@@ -17,7 +17,7 @@ from pyvisa.util import LibraryPath
 
 from ..core.clock import Clock
 from ..core.errors import ConfigError
-from .front_panel import Conversation, FrontPanel
+from .front_panel import Conversation, FrontPanel, Unfinished
 
 _Status = constants.StatusCode
 _Attribute = constants.ResourceAttribute
@@ -151,7 +151,7 @@ class VirtualVisaLibrary(VisaLibraryBase):
             taken, rest, status = self._cut(opened, chunk, count - len(data))
             data = data + taken if data else taken
             if rest:
-                outgoing.appendleft((ready_s, rest))
+                outgoing.appendleft((ready_s, Unfinished(rest) if isinstance(chunk, Unfinished) else rest))
             if status is not None:
                 return data, self._good(session, status)
 
@@ -181,7 +181,8 @@ class VirtualVisaLibrary(VisaLibraryBase):
                 return chunk[:at], chunk[at:], _Status.success_termination_character_read
         if len(chunk) >= room:
             return chunk[:room], chunk[room:], _Status.success_max_count_read
-        return chunk, b"", _Status.success if opened.message_based else None
+        over = opened.message_based and not isinstance(chunk, Unfinished)
+        return chunk, b"", _Status.success if over else None
 
     def clear(self, session: Any) -> _Status:
         """A device clear; on a socket or serial line, dropping what comes until there is silence."""

@@ -76,7 +76,6 @@ class World:
         self._field_step_T = min(_LONGEST_STEP_T, max(width_T, 1e-3) / _STEPS_PER_WIDTH)
         self.excitation = Excitation()
         self._taps: list[Tap] = []
-        self._wirings: tuple[str, ...] = ()
         self._pickup_V = settings.sample.pickup_V
         # What else comes into every pair of contacts in phase with the current: a fault's doing.
         self.interference_V = 0.0
@@ -88,10 +87,8 @@ class World:
         # The field and temperature that `_resistances` are of, and how long ago the sample was asked for them.
         self._seen = self.magnet.field(), self.cryostat.sample_K
         self._unasked_s = 0.0
-        # Until when a look can be answered without asking the parts again, and how fast voltages change until then.
         self._foreseen_s = -math.inf
         self._resting = False
-        self._slopes: dict[str, float] = {}
         self._heard: object = None
         self._resistances = self.sample.resistances(*self._seen)
         self._timers: list[Timer] = []
@@ -124,7 +121,6 @@ class World:
         density = math.hypot(self.settings.sample.noise_V_per_sqrtHz, self.settings.amplifier_noise_V_per_sqrtHz)
         tap = Tap(wiring, NormalStream(self.seed, f"lock-in {name}"), density, self._now_s)
         self._taps.append(tap)
-        self._wirings = tuple({tap.wiring: None for tap in self._taps})
         return tap
 
     def stream(self, name: str) -> NormalStream:
@@ -146,11 +142,11 @@ class World:
         Before an order is given, everything must be there: without `within_s`.
         """
         now = self.clock.now()
-        if now - self._now_s <= within_s or (within_s and self._resting and now < self._foreseen_s):
+        if now - self._now_s <= within_s or (within_s and self._resting and now < self._foreseen()):
             return
         if self._heard != self.excitation.heard() or any(tap.retuned for tap in self._taps):
             self._hear()
-        before = {wiring: self.voltage(wiring) for wiring in self._wirings}
+        self._foreseen_s = -math.inf
         while self._now_s < now:
             longest_s = self._longest_step()
             self._resting = longest_s == math.inf
@@ -158,25 +154,25 @@ class World:
             if now - self._now_s - step_s < 1e-9:
                 step_s = now - self._now_s
             self._move(step_s)
-            self._listen()
-            after = {wiring: self.voltage(wiring) for wiring in self._wirings}
-            self._slopes = {w: 0.0 if self._resting else (after[w] - before[w]) / step_s for w in after}
-            before = after
-        ahead_s = min(_REST_s, self._creep_s()) if self._resting else min(_STRAIGHT_s, self._longest_step())
-        self._foreseen_s = now + min(ahead_s, self._next_event_s())
+            self._listen(step_s)
 
     def glance(self, tap: Tap) -> None:
         """Bring only what one lock-in hears to `clock.now()`, on the straight line that the last step ended with."""
         now = self.clock.now()
-        if now >= self._foreseen_s or tap.retuned or self._heard != self.excitation.heard():
+        if now >= self._foreseen() or tap.retuned or self._heard != self.excitation.heard():
             self.advance()
-            return
-        wiring = tap.wiring
-        if wiring:
-            volts = self.voltage(wiring) + self._slopes[wiring] * (now - self._now_s)
-            tap.follow(now, volts * tap.share)
         else:
-            tap.follow(now, 0.0)
+            volts = self.voltage(tap.wiring)
+            if not self._resting:
+                volts += tap.slope_V_per_s * (now - self._now_s)
+            tap.follow(now, volts * tap.share)
+
+    def _foreseen(self) -> float:
+        """Until when a look can be answered without asking the parts again (s)."""
+        if self._foreseen_s == -math.inf:
+            ahead_s = min(_REST_s, self._creep_s()) if self._resting else min(_STRAIGHT_s, self._longest_step())
+            self._foreseen_s = self._now_s + min(ahead_s, self._next_event_s())
+        return self._foreseen_s
 
     def _hear(self) -> None:
         """What the lock-ins hear at this instant: a source or a reference may have been switched since the last."""
@@ -226,8 +222,8 @@ class World:
             for wiring, noise in self._drift_noise.items():
                 self._drift_V[wiring] += walk * noise.next()
 
-    def _listen(self) -> None:
-        """Let every lock-in hear up to now, and let happen what is due."""
+    def _listen(self, step_s: float) -> None:
+        """Let every lock-in hear what came in this step, and let happen what is due."""
         now, excitation = self._now_s + 1e-9, self.excitation
         for tap in self._taps:
             volts = self.voltage(tap.wiring)
@@ -236,6 +232,8 @@ class World:
                 tap.hear(excitation, volts)
             if abs(volts) > tap.largest_V:
                 tap.largest_V = abs(volts)
+            tap.slope_V_per_s = (volts - tap.volts) / step_s
+            tap.volts = volts
             tap.follow(self._now_s, volts * tap.share)
             if tap.due_s <= now:
                 tap.record()

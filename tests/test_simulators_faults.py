@@ -73,22 +73,24 @@ class Rig:
 
 
 def heard(rig: Rig, commands: list[bytes], patience_s: float = 2.0) -> list[tuple[float, bytes]]:
-    """What comes back in process, byte runs joined, with the time of each."""
+    """What comes back in process, piece by piece, with the time of each, and at last what a read ends with."""
     meter = rig.open()
     assert meter.read_raw() == b"Hello\r\n"
     start_s = rig.clock.now()
     came: list[tuple[float, bytes]] = []
     for command in commands:
         meter.write_raw(command + b"\n")
-    meter.timeout = patience_s * 1000
-    while True:
-        try:
-            data, _ = meter.visalib.read(meter.session, 1 << 23)
-        except pyvisa.VisaIOError as error:
-            assert error.error_code in (StatusCode.error_timeout, StatusCode.error_connection_lost)
-            came.append((rig.clock.now() - start_s, error.error_code.name.encode()))
-            return came
-        came.append((rig.clock.now() - start_s, data))
+    outgoing = rig.meter.conversations[-1].outgoing
+    while outgoing and outgoing[0][0] <= start_s + patience_s:
+        ready_s, data = outgoing.popleft()
+        rig.clock.sleep(ready_s - rig.clock.now())
+        came.append((rig.clock.now() - start_s, bytes(data)))
+    meter.timeout = 100
+    try:
+        meter.read_raw()
+    except pyvisa.VisaIOError as error:
+        came.append((rig.clock.now() - start_s, error.error_code.name.encode()))
+    return came
 
 
 REPLY = VALUE + b"\r\n"
@@ -137,6 +139,27 @@ def test_what_is_drawn_is_drawn_alike_from_the_same_seed_and_otherwise_from_anot
         assert all(data.endswith(b"\x00\xff\r\n") for _, data in first[:-1])
     if kind == "short":
         assert all(VALUE.startswith(data[:-2]) and data.endswith(b"\r\n") for _, data in first[:-1])
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault("split", "meter", amount=0.5), REPLY), (Fault("dripping", "meter", amount=0.05), REPLY),
+        (Fault("unended", "meter"), VALUE), (Fault("cut", "meter"), None), (Fault("dripping", "meter"), None),
+    ],
+    ids=lambda value: value.describe() if isinstance(value, Fault) else "",
+)  # fmt: skip
+def test_a_message_is_over_with_its_last_byte_and_not_with_its_first_piece(
+    fault: Fault, expected: bytes | None
+) -> None:
+    meter = Rig(fault).open()
+    meter.read_raw()
+    meter.write("VOLT?")
+    if expected is None:
+        with pytest.raises(pyvisa.VisaIOError):
+            meter.read_raw()
+    else:
+        assert meter.read_raw() == expected
 
 
 def test_an_endless_reply_has_no_terminator_and_the_length_it_was_given() -> None:
