@@ -175,7 +175,9 @@ class Sample:
         # Weak antilocalisation's cusp, log-like as in Hikami, Larkin & Nagaoka (1980), as a fraction of R_xx.
         cusp = 1.0 + s.localisation_fraction * 0.5 * math.log1p((field_T / s.localisation_T) ** 2)
         r_xx = sigma_xx / norm * cusp
-        anomalous = self.ahe_amplitude(temperature_K) * self.relays.magnetise(field_T, temperature_K, elapsed_s)
+        magnetisation = self.relays.magnetise(field_T / self._hardness, temperature_K, elapsed_s)
+        # Only a magnetisation out of the plane deflects.
+        anomalous = self.ahe_amplitude(temperature_K) * magnetisation if self.axis == "[001]" else 0.0
         if s.paramagnet_ohm:
             anomalous += self._paramagnetic(field_T, temperature_K)
         return r_xx, sigma_xy / norm + anomalous + s.contact_misalignment * r_xx

@@ -459,3 +459,13 @@ def test_what_is_no_sample_is_refused_by_name(tmp_path: Path, text: str, said: s
     own.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(said)):
         load_sample(str(own))
+
+
+def test_resistance_and_moment_of_a_turned_sample_ask_the_same_relays_for_the_same_field():
+    sample = Sample(load_sample("park2020_deficient"))
+    sample.mount("[100]")
+    for field_T in (1.0, -0.03):
+        sample.moment(field_T, 5.0)
+    before = sample.memory
+    sample.resistances(-0.03, 5.0)
+    assert sample.memory.states == before.states
