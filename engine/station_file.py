@@ -64,6 +64,17 @@ class GuardEntry(_Strict):
     segments: tuple[Segment, ...] = Field(min_length=1)
 
 
+class ContactsEntry(_Strict):
+    """How the twin's four corner contacts are made; `bad` is the number of a bad one."""
+
+    anisotropy: float = Field(default=1.0, gt=0)
+    resistance: Annotated[float, _unit("ohm")] = 200.0
+    thermal_emf: Annotated[float, _unit("V")] = 1e-6
+    drift: Annotated[float, _unit("V/hour")] = 50e-9
+    bad: int = Field(default=0, ge=0, le=4)
+    gap: Annotated[float, _unit("ohm")] = 1e6
+
+
 class SimulationEntry(_Strict):
     """What the simulated twin is made of, beyond what the rest of the file says."""
 
@@ -75,7 +86,10 @@ class SimulationEntry(_Strict):
     trapped_field: Annotated[float, _unit("T")] = 0.0
     trapped_scale: Annotated[float, _unit("T")] = 0.3
     field_offset: Annotated[float, _unit("T")] = 0.0
+    eddy_time: Annotated[float, _unit("s")] = 0.0
     cooling: Literal["cryocooler", "helium"] = "cryocooler"
+    cooling_power: Annotated[float, _unit("W/K")] = 0.02
+    contacts: ContactsEntry = ContactsEntry()
 
 
 class StationFile(_Strict):

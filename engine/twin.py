@@ -5,10 +5,11 @@ its panel in a class attribute `twin = "package.module:Class"`, and an instrumen
 """
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from ..core.clock import Clock
 from ..core.errors import ConfigError
+from ..simulators.contacts import ContactSettings
 from ..simulators.coolant import CryocoolerSettings, HeliumSettings
 from ..simulators.cryostat import CryostatSettings
 from ..simulators.front_panel import FrontPanel
@@ -17,6 +18,9 @@ from ..simulators.sample import SampleSettings, load_sample
 from ..simulators.world import World, WorldSettings
 from .station_file import StationFile, field_constant
 
+Corners = tuple[float, float, float, float]
+# No two bonds are alike.
+_UNLIKE = (0.9, 1.03, 0.95, 1.08)
 _DRIVERS, _PANELS = "remanence.instruments.", "remanence.simulators."
 
 
@@ -42,9 +46,22 @@ def build_world(station: StationFile, clock: Clock, seed: int, sample: SampleSet
     more_coils = {
         axis: _magnet(station, other) for other in station.guard if other != name for axis in _axes(station, other)
     }
-    cryostat = CryostatSettings(start_K=station.simulation.start_temperature)
-    chosen = sample or load_sample(station.simulation.sample)
-    return World(WorldSettings(_magnet(station, name), cryostat, chosen, more_coils=more_coils), clock, seed)
+    simulation, corners = station.simulation, station.simulation.contacts
+    settings = WorldSettings(
+        _magnet(station, name),
+        CryostatSettings(start_K=simulation.start_temperature, cooling_W_per_K=simulation.cooling_power),
+        sample or load_sample(simulation.sample),
+        more_coils=more_coils,
+        contacts=ContactSettings(
+            anisotropy=corners.anisotropy,
+            resistance_ohm=cast(Corners, tuple(share * corners.resistance for share in _UNLIKE)),
+            thermal_V=corners.thermal_emf,
+            drift_V_per_h=corners.drift,
+            bad_contact=corners.bad,
+            gap_ohm=corners.gap,
+        ),
+    )
+    return World(settings, clock, seed)
 
 
 def _axes(station: StationFile, name: str) -> list[str]:
@@ -65,6 +82,7 @@ def _magnet(station: StationFile, name: str) -> MagnetSettings:
         trapped_field_T=simulation.trapped_field,
         trapped_scale_T=simulation.trapped_scale,
         offset_T=simulation.field_offset,
+        eddy_time_s=simulation.eddy_time,
         coolant=HeliumSettings() if simulation.cooling == "helium" else CryocoolerSettings(),
     )
 
