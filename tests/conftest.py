@@ -1,7 +1,11 @@
 """Loads pytest-qt where Qt can be loaded. Elsewhere the window's tests skip themselves and all others still run."""
 
 import importlib
+import logging
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("QT_API", "pyside6")
 os.environ.setdefault("PYTEST_QT_API", "pyside6")
@@ -14,3 +18,12 @@ except ImportError:
         raise
 else:
     pytest_plugins = ["pytestqt.plugin"]
+
+
+@pytest.fixture(autouse=True)
+def _loggers_speak() -> Iterator[None]:
+    """MultiPyVu's client configures the whole process's logging and silences every logger that it did not make."""
+    yield
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
