@@ -95,6 +95,10 @@ class MultiVuServer:
         """True once the server has ended, by `close` or by a client's EXIT."""
         return self._closing.is_set()
 
+    def ended(self, timeout_s: float) -> bool:
+        """Wait for the end; True when it has come."""
+        return self._closing.wait(timeout_s)
+
     def close(self) -> None:
         """Stop listening, end every connection and wait for their threads; closing twice is fine."""
         self._end()

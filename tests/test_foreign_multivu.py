@@ -340,7 +340,7 @@ def test_a_second_client_is_turned_away_and_may_come_when_the_first_has_gone(rig
 def test_a_client_ends_the_server(rig: Rig) -> None:
     client = rig.client().open()
     assert "Quit the server" in client.force_quit_server()
-    assert rig.server.closed
+    assert rig.server.ended(30.0)
     rig.server.close()
     with pytest.raises(ConnectionRefusedError):
         rig.client().open()
