@@ -5,10 +5,13 @@ import threading
 from collections.abc import Sequence
 
 from ..analysis.hall_loop import HallLoopEstimator, HallLoopSettings
+from ..core.clock import Clock, SystemClock
 from ..core.records import Estimate, Footer, Header, Row
 from .listener import Listener, RunListener
 
 log = logging.getLogger(__name__)
+# A fit is followed by at least so many times its own duration without one.
+_SHARE = 8.0
 
 
 class LiveFit(Listener):
@@ -19,11 +22,14 @@ class LiveFit(Listener):
     only.
     """
 
-    def __init__(self, audience: Sequence[RunListener] = (), *, period_s: float | None = 0.5) -> None:
+    def __init__(
+        self, audience: Sequence[RunListener] = (), *, period_s: float | None = 0.5, clock: Clock | None = None
+    ) -> None:
         self.final: Estimate | None = None
         self.estimator: HallLoopEstimator | None = None
         self.audience = list(audience)
         self._period_s = period_s
+        self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen = 0
@@ -58,10 +64,14 @@ class LiveFit(Listener):
 
     def _refit(self) -> None:
         fitted = 0
-        while not self._stop.wait(self._period_s):
+        pause_s = period_s = self._period_s or 0.0
+        while not self._stop.wait(pause_s):
             if self.estimator is not None and self._seen > fitted:
                 fitted = self._seen
+                began_s = self._clock.now()
                 self._publish(self.estimator.estimate())
+                # Python runs one thread at a time: a slow computer must not spend on fits what the rows need.
+                pause_s = max(period_s, _SHARE * (self._clock.now() - began_s))
 
     def _publish(self, estimate: Estimate) -> None:
         for listener in self.audience:

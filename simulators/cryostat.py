@@ -56,7 +56,9 @@ class CryostatSettings:
 # A step that changes the block by less than this fraction is a quiet one.
 _CALM = 1e-3
 # Asleep: for two seconds no step changed the sample by more than this fraction, and no heater its power by that one.
-_STILL, _STILL_POWER, _STILL_STEPS = 2e-8, 2e-5, 8
+_STILL, _STILL_POWER, _STILL_STEPS = 2e-7, 2e-5, 8
+# A change of power up to this fraction is a drift, after which as many quiet steps count as had.
+_DRIFT_POWER, _DOZING = 1e-3, 6
 
 
 class Cryostat:
@@ -97,8 +99,11 @@ class Cryostat:
             h = min(step_s, self._LONGEST_SLEEP_s)
             step_s -= h
             power_W = self._heat(h)
-            if abs(power_W - self._power_W) > _STILL_POWER * abs(self._power_W):
+            change = abs(power_W - self._power_W) / max(abs(self._power_W), 1e-12)
+            if change > _STILL_POWER:
+                # A controller that follows a slow drift goes back to sleep soon; what is more wakes everything.
                 self.disturb()
+                self._still = _DOZING if change < _DRIFT_POWER else 0
                 self._step(h, power_W)
         while step_s > 0.0:
             # While nothing moves much, nothing can in the next quarter of a second either, unless somebody `disturbs`.

@@ -91,6 +91,8 @@ class SR830(SRSLockIn):
         for mnemonic in _INTEGERS:
             self.queries[mnemonic] = partial(self._integer, mnemonic)
             self.orders[mnemonic] = partial(self._set_integer, mnemonic)
+        # When it last looked at its input.
+        self._seen_s = -math.inf
         self._reset()
         world.advance()
         self.apply()
@@ -103,18 +105,23 @@ class SR830(SRSLockIn):
 
     def notice(self, within_s: float = 0.0) -> None:
         """Look, for what is wrong."""
-        self.world.advance(within_s)
-        self._see()
+        if not within_s:
+            self.world.advance()
+        elif self.world.clock.now() - self._seen_s <= within_s:
+            return
+        self._look()
 
     def _look(self) -> tuple[float, float]:
         """X and Y now."""
         self.world.glance(self._tap)
+        self._seen_s = self.world.clock.now()
         return self._see()
 
     def _see(self) -> tuple[float, float]:
         """X and Y, offsets taken off and clipped; what is wrong is latched."""
         world, tap, largest = self.world, self._tap, self._largest_V
-        x, y = tap.x.output - self._x_offset_V, tap.y.output - self._y_offset_V
+        x, y = tap.outputs()
+        x, y = x - self._x_offset_V, y - self._y_offset_V
         if abs(x) * self._x_gain > largest or abs(y) * self._y_gain > largest:
             self.lia |= _OUTPUT
             x, y = clip(x, largest), clip(y, largest)
@@ -128,6 +135,7 @@ class SR830(SRSLockIn):
     def apply(self) -> None:
         """Bring the settings to the filter, and keep what each look needs of them."""
         now = self._numbers
+        self._seen_s = -math.inf
         self._external = now["FMOD"] == 0
         detected_Hz = now["HARM"] * (self.reference_Hz() if self._external else self._tuples["FREQ"][0])
         high = detected_Hz > (_DOWNWARDS_Hz if self._high else _UPWARDS_Hz)

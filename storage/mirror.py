@@ -56,7 +56,8 @@ class CsvMirror:
         if len(row.values) != self._columns:
             raise ConfigError(f"row {row.n} has {len(row.values)} values for {self._columns} columns")
         # Of one empty cell a blank line would be left, which loaders skip: quotes keep the row.
-        self._put((",".join(map(_cell, row.values)) or '""') + "\n")
+        cells = [repr(value) if type(value) is float and value - value == 0.0 else _cell(value) for value in row.values]
+        self._put((",".join(cells) or '""') + "\n")
 
     def close(self) -> None:
         """Let go of the file; a second call does nothing."""

@@ -142,7 +142,7 @@ def frame_of(columns: Sequence[Column], rows: Sequence[Row]) -> pd.DataFrame:
     """The values of `rows`, one column for each of `columns`, indexed by row number."""
     cells: Iterable[tuple[Any, ...]] = zip(*(row.values for row in rows), strict=True) if rows else [()] * len(columns)
     # Keyed by position: a head written by somebody else may have two columns of one name.
-    # As objects where they are: pandas would make texts its own kind of string, which has no place for half a surrogate.
+    # As objects where they are: the texts of pandas have no place for half a surrogate.
     arrays = (_array(column, list(cell)) for column, cell in zip(columns, cells, strict=True))
     data = {i: pd.Series(array, dtype=array.dtype) for i, array in enumerate(arrays)}
     frame = pd.DataFrame(data)
