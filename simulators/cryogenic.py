@@ -6,6 +6,7 @@ that moves only at zero current; `RAMP`, `DIRECTION` and an empty `GET PER` answ
 no interlock keeps the switch heater off when leads and coil differ.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from ..core.errors import ConfigError
@@ -82,6 +83,10 @@ class SMS120C(MagnetSupply):
         self._external = False
         # False while it says what it would say to a command, without doing it.
         self._acts = True
+        self._verbs: dict[str, Callable[[list[str]], str | None]] = {
+            "GET": self._get, "SET": self._set, "RAMP": self._ramp, "PAUSE": self._pause, "HEATER": self._heater,
+            "TESLA": self._tesla, "DIRECTION": self._direction, "UPDATE": self._update,
+        }  # fmt: skip
 
     def receive(self, line: bytes) -> bytes:
         """One command line; XON may stand before the reply instead of behind it."""
@@ -92,10 +97,7 @@ class SMS120C(MagnetSupply):
         """Long and short words, any case."""
         words = command.upper().split()
         verb = _LONG_WORDS.get(words[0], words[0])
-        handler = {
-            "GET": self._get, "SET": self._set, "RAMP": self._ramp, "PAUSE": self._pause, "HEATER": self._heater,
-            "TESLA": self._tesla, "DIRECTION": self._direction, "UPDATE": self._update,
-        }.get(verb)  # fmt: skip
+        handler = self._verbs.get(verb)
         if handler is None or len(words) > 3:
             return _complaint("Invalid command")
         return handler(words[1:])

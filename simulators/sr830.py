@@ -178,8 +178,10 @@ class SR830(SRSLockIn):
     def _value(self, index: int) -> float:
         if index > 8:
             return self.reference_Hz() if index == 9 else self._shown()[index - 10]
-        x, y = self._look()
-        return (x, y, *self._magnitude_and_angle(), 0.0, 0.0, 0.0, 0.0)[index - 1]
+        shown = self._look()
+        if index > 2:
+            shown = (*shown, *self._magnitude_and_angle(), 0.0, 0.0, 0.0, 0.0)
+        return shown[index - 1]
 
     # Queries
 

@@ -25,7 +25,7 @@ from .tap import Tap
 _LONGEST_STEP_T = 2e-3
 _STEPS_PER_WIDTH = 9.0
 # Where nothing moves a look within this time finds what the last one found; where something does, a straight line.
-_REST_s, _STRAIGHT_s = 10.0, 0.05
+_REST_s, _STRAIGHT_s = 10.0, 0.25
 # A sample's relaxation is not looked at more often than this.
 _SHORTEST_CREEP_s = 0.2
 # The voltages' random walk is taken in steps of at least this: in less it goes nowhere.
@@ -170,7 +170,7 @@ class World:
     def _foreseen(self) -> float:
         """Until when a look can be answered without asking the parts again (s)."""
         if self._foreseen_s == -math.inf:
-            ahead_s = min(_REST_s, self._creep_s()) if self._resting else min(_STRAIGHT_s, self._longest_step())
+            ahead_s = min(_REST_s, self._creep_s()) if self._resting else min(_STRAIGHT_s, 0.25 * self._longest_step())
             self._foreseen_s = self._now_s + min(ahead_s, self._next_event_s())
         return self._foreseen_s
 
