@@ -22,7 +22,7 @@ from remanence.gui.window import RunWindow
 from remanence.procedures.hall_loop import HallLoop
 
 IMAGES = Path(__file__).resolve().with_name("images")
-MID_LOOP = 0.40
+MID_LOOP = 0.58
 
 
 def main() -> None:

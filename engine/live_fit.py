@@ -11,7 +11,7 @@ from .listener import Listener, RunListener
 
 log = logging.getLogger(__name__)
 # A fit is followed by at least so many times its own duration without one.
-_SHARE = 8.0
+_SHARE = 3.0
 
 
 class LiveFit(Listener):
