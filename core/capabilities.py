@@ -11,11 +11,21 @@ from .clock import Clock
 
 
 class Activity(StrEnum):
-    """What a magnet does at this moment."""
+    """What a magnet does at this moment. A clamped output is one that only a person may release."""
 
     HOLDING = "holding"
     RAMPING = "ramping"
+    CLAMPED = "clamped"
     QUENCHED = "quenched"
+    FAULT = "fault"
+
+
+class Heater(StrEnum):
+    """What a supply says of the heater of the persistent switch."""
+
+    ABSENT = "no switch"
+    OFF = "off"
+    ON = "on"
     FAULT = "fault"
 
 
@@ -41,6 +51,83 @@ class FieldReading:
 
     field_T: float
     time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyReading:
+    """One look at a magnet power supply. Currents are signed, in ampere; None is what was not asked in this look.
+
+    `time_s` is the instant on the station's clock at which `output_A`, the current in the leads, was measured.
+    `coil_A` is the coil's own current where the supply knows it beside the leads' (a persistent magnet's record).
+    `set_point_A` is where it goes or would go, `rate_A_per_s` how fast. `remote` is false while somebody at its front
+    has it. `fingerprint` is what must not change behind our back: units, field constant and limits, each by name, as
+    the supply words them. `detail` is its raw status.
+    """
+
+    time_s: float
+    activity: Activity
+    output_A: float
+    set_point_A: float | None = None
+    rate_A_per_s: float | None = None
+    coil_A: float | None = None
+    voltage_V: float | None = None
+    heater: Heater | None = None
+    remote: bool | None = None
+    fingerprint: tuple[tuple[str, str], ...] | None = None
+    detail: str = ""
+
+
+@runtime_checkable
+class MagnetPowerSupply(Protocol):
+    """The primitives the guard moves a magnet with. Only the guard calls them; none of them waits, none repeats.
+
+    All numbers are in ampere: the field constant is the guard's, and is applied once. An answer that is no clear yes
+    (an error line, a refusal, an entry in the error queue) is a `DeviceFault`; no answer is a `CommunicationError`,
+    after which whether the order arrived is not known.
+
+    `reverses_through_zero` is true for a supply whose sign is a relay that may move only at zero current.
+    `current_step_A` and `rate_step_A_per_s` are its resolutions; `set_rate` rounds down to the step.
+    """
+
+    reverses_through_zero: bool
+    current_step_A: float
+    rate_step_A_per_s: float
+
+    def watch(self) -> SupplyReading:
+        """Measure what can change by itself in a ramp, in as few queries as the wire allows."""
+        ...
+
+    def inspect(self) -> SupplyReading:
+        """Measure everything that this supply can say."""
+        ...
+
+    def hold(self) -> None:
+        """Stop where the current is and stay; leaves the heater alone. Allowed in every state."""
+        ...
+
+    def set_rate(self, rate_A_per_s: float) -> float:
+        """Tell the rate of the next move, rounded down to the step, and give what was read back (A/s).
+
+        Raises:
+            LimitError: not finite, below the supply's step or above its range; nothing was sent.
+        """
+        ...
+
+    def set_target(self, target_A: float) -> float:
+        """Tell the set point, signed, without moving, and give what was read back (A).
+
+        Raises:
+            LimitError: not finite or beyond the supply's range; nothing was sent.
+        """
+        ...
+
+    def go(self) -> None:
+        """Start towards the set point."""
+        ...
+
+    def set_heater(self, on: bool) -> None:
+        """Order the switch heater on or off, never with a word that overrides the supply's own check."""
+        ...
 
 
 @runtime_checkable
@@ -177,6 +264,83 @@ class CurrentSource(Protocol):
 
     def output_off(self) -> None:
         """Switch the output off."""
+        ...
+
+
+@runtime_checkable
+class DirectCurrentSource(Protocol):
+    """A source of direct current through the sample, with a compliance that is told when it limits."""
+
+    def start_current(self, current_A: float, *, compliance_V: float) -> None:
+        """Set level and compliance and switch the output on."""
+        ...
+
+    def output_off(self) -> None:
+        """Switch the output off."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VoltageReading:
+    """A voltage (V), the instant on the station's clock at which it was measured (s), and what the meter said of it."""
+
+    voltage_V: float
+    time_s: float = 0.0
+    flags: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Voltmeter(Protocol):
+    """A meter of direct voltage."""
+
+    def configure(self, *, range_V: float, line_cycles: float) -> None:
+        """Set range and integration time (power line cycles); what the meter does not have is refused."""
+        ...
+
+    def read_voltage(self) -> VoltageReading:
+        """Measure one voltage, with overrange flag."""
+        ...
+
+
+@runtime_checkable
+class Switch(Protocol):
+    """A matrix of relays between contacts and instruments; a channel is (card, row, column) or (card, channel)."""
+
+    def close_only(self, *channels: tuple[int, ...]) -> None:
+        """Open whatever is closed, then close exactly these, and read them back."""
+        ...
+
+    def read_closed(self) -> frozenset[tuple[int, ...]]:
+        """Get the channels that are closed."""
+        ...
+
+    def open_all(self) -> None:
+        """Open every channel."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MomentReading:
+    """A magnetic moment and its standard error (A·m²), with the field (T) and temperature (K) it was measured at."""
+
+    moment_A_m2: float
+    error_A_m2: float
+    field_T: float
+    temperature_K: float
+    time_s: float = 0.0
+    flags: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Magnetometer(Protocol):
+    """An instrument that measures the sample's moment: asked once, ready some seconds later."""
+
+    def start_moment(self) -> None:
+        """Begin one measurement."""
+        ...
+
+    def read_moment(self) -> MomentReading | None:
+        """Get the measurement that was begun, or None while it goes on."""
         ...
 
 
