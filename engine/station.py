@@ -3,6 +3,7 @@
 `Station.open(path)` talks to the rig; `Station.open(path, simulate=True)` opens the same file on simulated wires.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -17,9 +18,12 @@ from ..instruments.driver import Driver
 from ..instruments.guard import Guard
 from ..instruments.link import Link
 from ..instruments.magnet_limits import MagnetLimits
+from ..simulators.fault_schedule import FaultSchedule
+from ..simulators.faults import Fault
 from ..simulators.sample import SampleSettings
 from ..simulators.visa import VirtualVisaLibrary
 from ..simulators.world import World
+from .fault_text import read_faults
 from .lock import lock_station
 from .station_file import GuardEntry, InstrumentEntry, StationFile, field_constant, read_station
 from .twin import build_panels, build_world, load_class
@@ -36,6 +40,8 @@ class Station:
         self.clock = clock
         # The truth behind a simulated station, for demonstrations and tests; None on a rig.
         self.world = world
+        # What goes wrong at a simulated station that was opened with faults, and what already did.
+        self.faults: FaultSchedule | None = None
         self.instruments: dict[str, Driver] = {}
         self.guards: dict[str, Guard] = {}
         self.identities: dict[str, str] = {}
@@ -50,24 +56,35 @@ class Station:
         clock: Clock | None = None,
         seed: int | None = None,
         sample: SampleSettings | None = None,
+        faults: str | Path | Sequence[Fault] = (),
     ) -> Self:
         """Open every instrument of the file and check that it is what the file says.
 
         A simulated station runs on `VirtualClock` unless given a clock; `seed` and `sample` replace the file's.
+        `faults` are what goes wrong with it, or a file of them; they count from here.
 
         Raises:
-            ConfigError: the file is wrong.
+            ConfigError: the file is wrong, or faults were given for a rig.
             CommunicationError: an instrument does not answer, or another one does.
             StationLocked: another process drives this station.
         """
         path = Path(path)
+        if faults and not simulate:
+            raise ConfigError(
+                "faults are for a simulated station, and this is the rig", where=str(path),
+                state="Nothing was opened", do="leave the faults out, or simulate the station",
+            )  # fmt: skip
+        planned = read_faults(Path(faults)) if isinstance(faults, str | Path) else faults
         description = read_station(path)
         if simulate:
             clock = clock or VirtualClock()
             chosen = description.simulation.seed if seed is None else seed
             world = build_world(description, clock, chosen, sample)
             station = cls(description, path, clock, world)
-            library: Any = VirtualVisaLibrary(build_panels(description, world), clock)
+            panels = build_panels(description, world)
+            if planned:
+                station.faults = FaultSchedule(world, panels.values(), planned, chosen)
+            library: Any = VirtualVisaLibrary(panels, clock)
         else:
             station = cls(description, path, clock or SystemClock(), None)
             station._open.enter_context(lock_station(path))
