@@ -11,7 +11,11 @@ from ..core.errors import StationLocked
 if os.name == "nt":
     import msvcrt
 
+    # Windows keeps others from reading what is locked: the byte lies far behind the text that names the owner.
+    _FAR = 1 << 30
+
     def _try_lock(file: IO[str]) -> None:
+        file.seek(_FAR)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
@@ -22,24 +26,32 @@ else:
 
 
 @contextmanager
+def hold_file(path: Path) -> Generator[tuple[IO[str], bool]]:
+    """A file opened for reading and writing, and whether its lock is ours until the block is left."""
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            _try_lock(file)
+        except OSError:
+            yield file, False
+        else:
+            yield file, True
+
+
+@contextmanager
 def lock_station(path: Path) -> Generator[None]:
     """Hold the station's lock.
 
     Raises:
         StationLocked: another process holds it; the message names its number.
     """
-    lock_path = path.with_name(path.name + ".lock")
-    with lock_path.open("a+", encoding="utf-8") as file:
-        try:
-            _try_lock(file)
-        except OSError as error:
-            file.seek(0)
+    with hold_file(path.with_name(path.name + ".lock")) as (file, ours):
+        file.seek(0)
+        if not ours:
             owner = file.read(100).strip() or "unknown"
             raise StationLocked(
                 f"process {owner} drives this station", where=str(path), state="Nothing was sent to any instrument",
                 do="stop it first, or watch it",
-            ) from error  # fmt: skip
-        file.seek(0)
+            )  # fmt: skip
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()

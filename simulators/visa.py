@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from pyvisa import attributes, constants, rname
 from pyvisa.highlevel import VisaLibraryBase
@@ -50,10 +50,10 @@ def _canonical(name: str) -> str:
 class VirtualVisaLibrary(VisaLibraryBase):
     """A PyVISA library whose resources are front panels, by VISA resource name."""
 
-    def __new__(cls, panels: Mapping[str, FrontPanel], clock: Clock) -> "VirtualVisaLibrary":
+    def __new__(cls, panels: Mapping[str, FrontPanel], clock: Clock) -> Self:
         """PyVISA keeps one library per path: each laboratory gets a path of its own."""
         path = LibraryPath(f"remanence-laboratory-{next(_serial)}", "simulated")
-        return cast(VirtualVisaLibrary, super().__new__(cls, path))
+        return cast(Self, super().__new__(cls, path))
 
     def __init__(self, panels: Mapping[str, FrontPanel], clock: Clock) -> None:
         super().__init__()
