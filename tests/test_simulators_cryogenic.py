@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from remanence.core.capabilities import Activity
 from remanence.core.clock import VirtualClock
-from remanence.core.errors import ConfigError, ReplyError
+from remanence.core.errors import ConfigError, DeviceFault
 from remanence.instruments.cryogenic import SMS120C as Driver
 from remanence.instruments.link import Link
 from remanence.simulators.cryogenic import SMS10C, SMS60C, SMS120C
@@ -304,6 +304,6 @@ def test_our_own_driver_reads_a_trip_as_a_quench_and_refuses_a_supply_that_lost_
     bench.world.magnet.quench(bench.clock.now())
     assert driver.read_status().activity is Activity.QUENCHED
     bench.panel.power_cycle()
-    with pytest.raises(ReplyError):
+    with pytest.raises(DeviceFault, match="No field constant"):
         driver.check_identity()
     manager.close()
