@@ -22,8 +22,10 @@ class NormalStream:
             self._block = self._generator.standard_normal(_BLOCK).tolist()
         return self._block.pop()
 
-    def next_pair(self) -> complex:
-        """Two independent numbers as one complex one. A stream is asked for either numbers or pairs."""
-        if not self._pairs:
+    def pairs(self, count: int) -> list[complex]:
+        """So many pairs of independent numbers as complex ones. A stream is asked for either numbers or pairs."""
+        if len(self._pairs) < count:
             self._pairs = self._generator.standard_normal(_BLOCK).view(np.complex128).tolist()
-        return self._pairs.pop()
+        taken = self._pairs[-count:]
+        del self._pairs[-count:]
+        return taken

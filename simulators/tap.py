@@ -94,14 +94,16 @@ class Tap:
         self._forgotten_s = _FORGOTTEN * time_constant_s
 
     def take_largest_V(self) -> float:
-        """The largest voltage at the contacts (V) since this was last asked."""
-        largest_V, self.largest_V = self.largest_V, 0.0
+        """The largest voltage at the contacts (V) since this was last asked, that of now among them."""
+        largest_V, self.largest_V = self.largest_V, abs(self.volts)
         return largest_V
 
     def hear(self, excitation: Excitation, volts: float) -> None:
         """Take `volts` from this instant on: a source was switched, or the settings make another part of them count."""
         self.retuned = False
         self.volts = volts
+        self.slope_V_per_s = 0.0
+        self.largest_V = max(self.largest_V, abs(volts))
         self.share = self.hears(excitation)
         self._last_V = volts * self.share
 
@@ -128,10 +130,12 @@ class Tap:
             self._length_s -= pieces.popleft()[0]
 
     def _solve(self) -> None:
-        if not self._pieces:
+        pieces = self._pieces
+        if not pieces:
             return
-        pieces, self._pieces, self._length_s = self._pieces, deque(), 0.0
         turn = cmath.rect(1.0, -self._phase_rad) if self._phase_rad else 1.0
-        draw, density, poles = self._noise.next_pair, self._density, range(self._filter.poles)
+        filtered, draws = self._filter, self._noise.pairs
         for step_s, start_V, stop_V in pieces:
-            self._filter.advance(step_s, start_V * turn, stop_V * turn, density, [draw() for _ in poles])
+            filtered.advance(step_s, start_V * turn, stop_V * turn, self._density, draws(filtered.poles))
+        pieces.clear()
+        self._length_s = 0.0
