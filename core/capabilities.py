@@ -255,6 +255,34 @@ class LockIn(Protocol):
 
 
 @runtime_checkable
+class AutorangingLockIn(LockIn, Protocol):
+    """A lock-in whose full scale may follow the signal while `read_xy` is called.
+
+    Readings after a change carry the flag `settling` until the filter shows the new range alone.
+    """
+
+    def read_sensitivity(self) -> float:
+        """Get the full scale in use (V rms)."""
+        ...
+
+    def set_sensitivity(self, sensitivity_V: float) -> None:
+        """Set the full scale (V rms) and what belongs to it, and read it back.
+
+        Raises:
+            LimitError: the instrument has no such setting; nothing was sent.
+        """
+        ...
+
+    def start_autorange(self, *, smallest_V: float, largest_V: float) -> None:
+        """Let every `read_xy` from now on choose the full scale of the next, within these two (V rms)."""
+        ...
+
+    def stop_autorange(self) -> None:
+        """Stay in the range in use."""
+        ...
+
+
+@runtime_checkable
 class CurrentSource(Protocol):
     """A source of alternating current through the sample."""
 
