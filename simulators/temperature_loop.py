@@ -136,9 +136,10 @@ class TemperatureLoop:
 
     def heat(self, _block_K: float, step_s: float) -> float:
         """Advance ramp and loop by `step_s` and give the heater's power (W); with no time, only say what it is."""
-        self.set_point.advance(step_s)
         if self.zones and self.drive is not Drive.OFF:
-            self._enter_zone()
+            self._ramp_through_zones(step_s)
+        else:
+            self.set_point.advance(step_s)
         if self.range and self.limit():
             self.change_range(0)
         if self.range == 0 or self.drive is Drive.OFF:
@@ -160,11 +161,33 @@ class TemperatureLoop:
         self.range = heater_range
         self.pid.integral_percent = min(100.0, self.pid.integral_percent * before_W / after_W) if after_W else 0.0
 
+    def _ramp_through_zones(self, step_s: float) -> None:
+        """Let the set point move: where it comes into another zone, it goes on at that one's rate."""
+        point = self.set_point
+        self._enter_zone()
+        while point.ramping and point.moving:
+            ahead = 1.0 if point.target_K > point.now_K else -1.0
+            here, end = ahead * point.now_K, ahead * point.target_K
+            corners_K = [zone.top_K for zone in self.zones if here < ahead * zone.top_K < end]
+            if not corners_K:
+                break
+            corner_K = ahead * min(ahead * top_K for top_K in corners_K)
+            until_s = abs(corner_K - point.now_K) / point.rate_K_per_s
+            if until_s > step_s:
+                break
+            step_s -= until_s
+            point.now_K = corner_K
+            self._enter_zone()
+        point.advance(step_s)
+        self._enter_zone()
+
     def _enter_zone(self) -> None:
         """Take what the first zone says whose top is not below the set point; a range that is off stays off."""
-        set_K = self.set_point.now_K
+        point = self.set_point
+        # A ramp that stands at the top of a zone on its way up has left it.
+        leaves = point.ramping and point.target_K > point.now_K
         for zone in self.zones:
-            if set_K <= zone.top_K:
+            if point.now_K < zone.top_K or (point.now_K == zone.top_K and not leaves):
                 self.pid.gains, self.manual_percent = zone.gains, zone.manual_percent
                 if self.range and zone.range is not None and zone.range != self.range:
                     self.change_range(zone.range)

@@ -706,6 +706,29 @@ def test_a_set_point_that_is_held_stays_where_it_is() -> None:
     assert (set_point.now_K, set_point.moving) == (12.0, False)
 
 
+@pytest.mark.parametrize("step_s", [0.25, 0.4, 3.0, 50.0])
+@pytest.mark.parametrize(
+    ("start_K", "end_K", "seconds"), [(8.0, 24.0, 2.0 + 20.0 + 2.0), (24.0, 8.0, 2.0 + 20.0 + 2.0)]
+)
+def test_a_ramp_changes_its_rate_at_the_top_of_a_zone_however_long_a_step_is(
+    step_s: float, start_K: float, end_K: float, seconds: float
+) -> None:
+    loop = TemperatureLoop(lambda: 10.0, (0.0, 1.0), Gains(1.0, 0.1, 0.0))
+    loop.set_point.aim(start_K)
+    loop.zones = tuple(
+        Zone(top_K, Gains(1.0, 0.1, 0.0), 0.0, None, rate) for top_K, rate in ((10.0, 1.0), (20.0, 0.5), (99.0, 2.0))
+    )
+    loop.set_point.ramp(True, 1.0)
+    loop.set_point.aim(end_K)
+    passed_s = 0.0
+    while loop.set_point.moving:
+        loop.heat(10.0, step_s)
+        passed_s += step_s
+        assert passed_s < 200.0
+    assert passed_s - step_s < seconds + 1e-9
+    assert passed_s > seconds - 1e-9
+
+
 def test_a_loop_changes_range_without_a_bump_and_stops_without_a_reading() -> None:
     measured: list[float | None] = [10.0]
     loop = TemperatureLoop(lambda: measured[0], (0.0, 1.0, 10.0), Gains(1.0, 0.1, 0.0))
