@@ -15,8 +15,6 @@ from .faults import Fault
 from .world import World
 
 Act = Callable[[], None]
-# A broken heater warms its switch in this time.
-_NEVER_s = 1e12
 
 
 def prepare(world: World, fault: Fault) -> tuple[Act, Act | None]:
@@ -53,6 +51,8 @@ def _field_jump(world: World, fault: Fault) -> tuple[Act, Act | None]:
 
 
 def _slow_switch(world: World, fault: Fault) -> tuple[Act, Act | None]:
+    if not world.magnet.settings.switch_fitted:
+        raise ConfigError("this magnet has no persistent switch")
     usual_s = world.magnet.switch.warm_time_s
 
     def take(warm_time_s: float) -> None:
@@ -96,12 +96,13 @@ def _stuck_heater(world: World, fault: Fault) -> tuple[Act, Act | None]:
 
 
 def _heater_open(world: World, fault: Fault) -> tuple[Act, Act | None]:
-    usual_s = world.magnet.switch.warm_time_s
+    if not world.magnet.settings.switch_fitted:
+        raise ConfigError("this magnet has no persistent switch")
 
-    def take(warm_time_s: float) -> None:
-        world.magnet.switch.warm_time_s = warm_time_s
+    def be(broken: bool) -> None:
+        world.magnet.switch.break_heater(broken, world.clock.now())
 
-    return lambda: take(_NEVER_s), lambda: take(usual_s)
+    return lambda: be(True), lambda: be(False)
 
 
 def _sensor_noise(world: World, fault: Fault) -> tuple[Act, Act | None]:

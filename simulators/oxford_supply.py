@@ -18,8 +18,6 @@ _FAST_A_per_s = 1.0
 # A supply that is cut off lets the magnet run down through diodes of about this voltage, and bare leads at once.
 _FREEWHEEL_V = 1.0
 _FREEWHEEL_A_per_s = 5.0
-# A switch that takes longer than this to warm has a heater that gives nothing.
-_NEVER_s = 1e6
 # An output that is so near its voltage limit is at it.
 _AT_LIMIT = 0.98
 # A current below this is none.
@@ -113,7 +111,7 @@ class Supply:
     @property
     def heater_open(self) -> bool:
         """True when the heater's wire is broken: it takes no current."""
-        return self.magnet.switch.warm_time_s > _NEVER_s
+        return self.magnet.switch.heater_broken
 
     @property
     def mismatched(self) -> bool:

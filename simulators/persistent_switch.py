@@ -9,14 +9,19 @@ import math
 
 
 class PersistentSwitch:
-    """The heater and the state it leads to. Starts warm, with the heater on."""
+    """The heater and the state it leads to. Starts warm, with the heater on.
+
+    `heater_on` is what the supply does to the heater; one that is `heater_broken` takes no current and warms nothing.
+    """
 
     def __init__(self, warm_time_s: float, cool_time_s: float) -> None:
         self.warm_time_s = warm_time_s
         self.cool_time_s = cool_time_s
         self.heater_on = True
+        self.heater_broken = False
         # When the switch will change its state by itself: a corner of the coil's path.
         self.change_s = math.inf
+        self._heating = True
         self._since_s = -math.inf
         self._was_warm = True
         # How warm it was at `_since_s`, from 0 (superconducting for sure) to 1 (resistive for sure).
@@ -24,10 +29,28 @@ class PersistentSwitch:
 
     def heat(self, on: bool, now_s: float) -> None:
         """Switch the heater."""
-        if on == self.heater_on:
+        self.heater_on = on
+        self._turn(now_s)
+
+    def break_heater(self, broken: bool, now_s: float) -> None:
+        """Break the heater's wire, or mend it: a switch that was warm by it cools down."""
+        self.heater_broken = broken
+        self._turn(now_s)
+
+    def warm(self, now_s: float) -> bool:
+        """True when the switch is resistive and the coil follows the leads."""
+        return self._heating if now_s >= self.change_s else self._was_warm
+
+    def moving(self, now_s: float) -> bool:
+        """True while the switch warms up or cools down."""
+        return now_s < self.change_s < math.inf
+
+    def _turn(self, now_s: float) -> None:
+        on = self.heater_on and not self.heater_broken
+        if on == self._heating:
             return
         self._was_heated, self._was_warm = self._heated(now_s), self.warm(now_s)
-        self.heater_on, self._since_s = on, now_s
+        self._heating, self._since_s = on, now_s
         if on == self._was_warm:
             self.change_s = math.inf
         else:
@@ -35,17 +58,9 @@ class PersistentSwitch:
                 (1.0 - self._was_heated) * self.warm_time_s if on else self._was_heated * self.cool_time_s
             )
 
-    def warm(self, now_s: float) -> bool:
-        """True when the switch is resistive and the coil follows the leads."""
-        return self.heater_on if now_s >= self.change_s else self._was_warm
-
-    def moving(self, now_s: float) -> bool:
-        """True while the switch warms up or cools down."""
-        return now_s < self.change_s < math.inf
-
     def _heated(self, now_s: float) -> float:
         passed_s = now_s - self._since_s
-        if self.heater_on:
+        if self._heating:
             rise = passed_s / self.warm_time_s if self.warm_time_s > 0 else 1.0
             return min(1.0, self._was_heated + rise)
         fall = passed_s / self.cool_time_s if self.cool_time_s > 0 else 1.0

@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -427,11 +428,12 @@ def test_the_rest_of_the_cryostat_fails_as_told_and_is_whole_again_after() -> No
         "slow_switch": (lambda world: world.magnet.switch.warm_time_s, 200.0),
         "sensor_noise": (lambda world: world.cryostat.settings.sensor_noise_fraction, 0.05),
         "overload": (lambda world: world.voltage("xx"), 0.3),
+        "heater_open": (lambda world: float(world.magnet.switch.heater_broken), 1.0),
         "stuck_heater": (lambda world: world.cryostat.block_K, math.nan),
         "bad_contact": (lambda world: min(world.contacts.pad_ohm(2), 1e15), 1e15),
     }
     for kind, (truth, expected) in truths.items():
-        amount = 2.0 if kind in {"bad_contact", "stuck_heater"} else expected
+        amount = {"bad_contact": 2.0, "stuck_heater": 2.0, "heater_open": None}.get(kind, expected)
         rig = Rig(Fault(kind, at_s=5.0, for_s=10.0, amount=amount))
         before = truth(rig.world)
         watch(rig, 10)
@@ -512,6 +514,12 @@ def test_a_squid_slips_and_a_drive_sticks_when_they_are_told() -> None:
 def test_what_a_panel_has_no_hook_for_is_refused_when_it_is_planned(fault: Fault, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("'", ".")):
         Rig(fault)
+
+
+@pytest.mark.parametrize("kind", ["heater_open", "slow_switch"])
+def test_a_magnet_without_a_persistent_switch_refuses_the_faults_of_one(kind: str) -> None:
+    with pytest.raises(ConfigError, match="no persistent switch"):
+        Rig(Fault(kind), magnet=replace(MAGNET, switch_fitted=False))
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,39 @@ def test_warming_and_cooling_take_their_own_times_and_half_of_one_changes_nothin
     assert magnet.switch_warm(1e4)
 
 
+def test_a_heater_that_breaks_lets_the_warm_switch_cool_and_warms_nothing_until_it_is_mended() -> None:
+    magnet = Magnet(replace(MAGNET, warm_time_s=20.0, cool_time_s=50.0), 0.0)
+    switch = magnet.switch
+    switch.break_heater(True, 0.0)
+    assert switch.heater_on
+    assert switch.warm(49.9)
+    assert not switch.warm(50.1)
+    magnet.heat_switch(False, 60.0)
+    magnet.heat_switch(True, 70.0)
+    assert not switch.warm(1e5)
+    switch.break_heater(False, 1e5)
+    assert not switch.warm(1e5 + 19.9)
+    assert switch.warm(1e5 + 20.1)
+    # Mended with the heater off, it stays cold.
+    switch.break_heater(True, 2e5)
+    magnet.heat_switch(False, 2e5 + 60.0)
+    switch.break_heater(False, 2e5 + 70.0)
+    assert not switch.warm(3e5)
+
+
+def test_a_heater_that_breaks_in_a_ramp_leaves_the_coil_behind_and_quenches_it_when_mended() -> None:
+    magnet = Magnet(MAGNET, 0.0)
+    magnet.ramp(50.0, 0.04, 0.0)
+    pass_time(magnet, 0.0, 100.0)
+    magnet.switch.break_heater(True, 100.0)
+    now_s = pass_time(magnet, 100.0, 2000.0)
+    assert magnet.coil_current() == pytest.approx(0.04 * (100.0 + MAGNET.cool_time_s), abs=0.1)
+    assert magnet.lead_current(now_s) == 50.0
+    magnet.switch.break_heater(False, now_s)
+    pass_time(magnet, now_s, now_s + MAGNET.warm_time_s + 10.0)
+    assert "apart" in magnet.quench_cause
+
+
 def test_a_heater_switched_off_in_a_ramp_leaves_the_coil_where_the_switch_closed() -> None:
     magnet = Magnet(MAGNET, 0.0)
     magnet.ramp(50.0, 0.04, 0.0)
