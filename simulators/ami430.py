@@ -24,7 +24,7 @@ from .ami430_programmer import (
     Programmer,
     Refused,
 )
-from .magnet_supply import finite
+from .numerals import finite
 from .scpi_grammar import spellings
 from .world import World
 
@@ -55,8 +55,8 @@ class AMI430(Programmer):
 
     reply_end: ClassVar[bytes] = b"\r\n"
     latency_s: ClassVar[float] = 0.02
-    greeting: ClassVar[bytes] = b"American Magnetics Model 430 IP Interface\r\nHello.\r\n"
-    firmware: ClassVar[str] = "2.50"
+    greeting: bytes = b"American Magnetics Model 430 IP Interface\r\nHello.\r\n"
+    firmware: str = "2.50"
     knobs: ClassVar[tuple[str, ...]] = ("units", "rate units", "setpoint", "rate", "pause", "heater", "rampdown")
     inferred: ClassVar[tuple[str, ...]] = (
         "The answer to *IDN? and the number of digits in answers.",
@@ -74,9 +74,9 @@ class AMI430(Programmer):
     ) -> None:
         super().__init__(world, name, wiring, axis=axis)
         if not greeting:
-            self.greeting = b""  # pyright: ignore[reportAttributeAccessIssue]  this port's, not the model's
+            self.greeting = b""
         if firmware:
-            self.firmware = firmware  # pyright: ignore[reportAttributeAccessIssue]
+            self.firmware = firmware
         self._in_tesla, self._in_minutes = 0, 0
         self._tesla_per_ampere = self.magnet.settings.tesla_per_ampere
         self._numbers = {

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from ..core.errors import ConfigError
-from .magnet_supply import MagnetSupply, finite
+from .magnet_supply import MagnetSupply
+from .numerals import finite
 from .world import World
 
 _LONG_WORDS = {

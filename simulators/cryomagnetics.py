@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from ..core.errors import ConfigError
 from .leads import across
-from .magnet_supply import MagnetSupply, finite
+from .magnet_supply import MagnetSupply
+from .numerals import finite
 from .world import World
 
 _COMMAND = re.compile(r"\s*(\*?[A-Za-z]+)(\??)\s*(.*?)\s*")
@@ -40,7 +41,7 @@ class Model4G(MagnetSupply):
     """
 
     model: ClassVar[str] = "4G"
-    firmware: ClassVar[str] = "1.02"
+    firmware: str = "1.02"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.02
     knobs: ClassVar[tuple[str, ...]] = ("units", "setpoint", "rate", "pause", "heater")

@@ -3,9 +3,10 @@
 A name, perhaps a dot for floating point, and arguments with blanks or commas between them. 7270 manual, chapter 6.
 """
 
-import math
 import re
 from functools import lru_cache
+
+from .numerals import finite
 
 _COMMAND = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(\.?)(?:[\s,]+(.*?))?\s*")
 _UNSPACED = re.compile(r"([A-Z]+)([0-9]+)")
@@ -49,11 +50,8 @@ def real(arguments: list[str]) -> float:
     """The one argument as a number."""
     if len(arguments) != 1:
         raise Wrong
-    try:
-        value = float(arguments[0])
-    except ValueError:
-        raise Wrong from None
-    if not math.isfinite(value):
+    value = finite(arguments[0])
+    if value is None:
         raise Wrong
     return value
 

@@ -66,16 +66,17 @@ class FrontPanel:
     `ends` are the bytes that end a command: whichever comes first, empty commands are dropped, so that CR LF works
     with both CR and LF devices. `reply_end` ends each reply. `latency_s` is the time from a command to its reply.
     `clients` is how many TCP connections it takes at once, None for as many as come. `firmware` is the version it
-    speaks as, `inferred` says in sentences what of it no manual or real reply backs. `knobs` are what a person can
-    turn at its front.
+    speaks as, and `greeting` what it says by itself to who connects: the model's, unless one instrument is given its
+    own. `inferred` says in sentences what of it no manual or real reply backs. `knobs` are what a person can turn at
+    its front.
     """
 
     model: ClassVar[str] = ""
-    firmware: ClassVar[str] = ""
+    firmware: str = ""
     inferred: ClassVar[tuple[str, ...]] = ()
     ends: ClassVar[bytes] = b"\r\n"
     reply_end: ClassVar[bytes] = b"\r\n"
-    greeting: ClassVar[bytes] = b""
+    greeting: bytes = b""
     latency_s: ClassVar[float] = 0.01
     clients: ClassVar[int | None] = None
     knobs: ClassVar[tuple[str, ...]] = ()

@@ -66,8 +66,8 @@ class Keithley2182A(ScpiPanel):
     """
 
     model: ClassVar[str] = "2182A"
-    firmware: ClassVar[str] = "C06"
-    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 2182A,1234567,C06  /A02"
+    firmware: str = "C06"
+    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 2182A,1234567,{firmware}  /A02"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.01
     inferred: ClassVar[tuple[str, ...]] = (

@@ -47,8 +47,8 @@ class Keithley2400(ScpiPanel):
     """
 
     model: ClassVar[str] = "2400"
-    firmware: ClassVar[str] = "C30"
-    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C30   Mar 17 2006 09:29:29/A02  /K/J"
+    firmware: str = "C30"
+    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,{firmware}   Mar 17 2006 09:29:29/A02  /K/J"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.01
     inferred: ClassVar[tuple[str, ...]] = (

@@ -85,8 +85,8 @@ class Keithley2450(ScpiPanel):
     """
 
     model: ClassVar[str] = "2450"
-    firmware: ClassVar[str] = "1.7.12b"
-    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS,MODEL 2450,04123456,1.7.12b"
+    firmware: str = "1.7.12b"
+    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS,MODEL 2450,04123456,{firmware}"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.005
     inferred: ClassVar[tuple[str, ...]] = (

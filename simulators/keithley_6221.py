@@ -36,8 +36,8 @@ class Keithley6221(ScpiPanel):
     """
 
     model: ClassVar[str] = "6221"
-    firmware: ClassVar[str] = "D03"
-    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 6221,1234567,D03  /700x"
+    firmware: str = "D03"
+    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 6221,1234567,{firmware}  /700x"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.01
     inferred: ClassVar[tuple[str, ...]] = (

@@ -36,8 +36,8 @@ class Keithley7001(ScpiPanel):
     """
 
     model: ClassVar[str] = "7001"
-    firmware: ClassVar[str] = "A09"
-    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 7001,1234567,A09  /A02"
+    firmware: str = "A09"
+    identity: ClassVar[str] = "KEITHLEY INSTRUMENTS INC.,MODEL 7001,1234567,{firmware}  /A02"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.01
     inferred: ClassVar[tuple[str, ...]] = (

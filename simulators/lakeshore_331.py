@@ -115,8 +115,8 @@ class Model331(CsetController):
     """Input A is the block with the heater of loop 1, B the sample; loop 2 gives into the air."""
 
     model: ClassVar[str] = "Model331"
-    firmware: ClassVar[str] = "020301"
-    identity: ClassVar[str] = "LSCI,MODEL331S,331123,020301"
+    firmware: str = "020301"
+    identity: ClassVar[str] = "LSCI,MODEL331S,331123,{firmware}"
     digits: ClassVar[int] = 6
     last_curve: ClassVar[int] = 41
     settings_table: ClassVar[Mapping[str, Setting]] = _settings()

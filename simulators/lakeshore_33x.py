@@ -178,8 +178,8 @@ class Model335(_Family33x):
     """Two inputs and two outputs: 75 W in three ranges, and 25 W or ±10 V."""
 
     model: ClassVar[str] = "Model335"
-    firmware: ClassVar[str] = "1.7"
-    identity: ClassVar[str] = "LSCI,MODEL335,335A123/#######,1.7"
+    firmware: str = "1.7"
+    identity: ClassVar[str] = "LSCI,MODEL335,335A123/#######,{firmware}"
     outputs_table: ClassVar[tuple[str, ...]] = ("1", "2")
     currents_A: ClassVar[tuple[float, ...]] = (*_CURRENTS_A, math.sqrt(3.0))
     most_W: ClassVar[Mapping[str, float]] = {"1": 75.0, "2": 25.0}
@@ -200,8 +200,8 @@ class Model336(_Family33x):
     """Four inputs; outputs 1 (100 W) and 2 (50 W) in three ranges, 3 and 4 of ±10 V."""
 
     model: ClassVar[str] = "Model336"
-    firmware: ClassVar[str] = "2.9"
-    identity: ClassVar[str] = "LSCI,MODEL336,336A123/#######,2.9"
+    firmware: str = "2.9"
+    identity: ClassVar[str] = "LSCI,MODEL336,336A123/#######,{firmware}"
     # Reported of it: two sockets at a time. That a third is reset is a guess.
     clients: ClassVar[int | None] = 2
     inputs_table: ClassVar[tuple[str, ...]] = _ABCD
@@ -215,8 +215,8 @@ class Model350(_Family33x):
     """Four inputs; output 1 gives 75 W in five ranges, output 2 one watt in five, 3 and 4 ±10 V."""
 
     model: ClassVar[str] = "Model350"
-    firmware: ClassVar[str] = "1.4"
-    identity: ClassVar[str] = "LSCI,MODEL350,350A123/1234567,1.4"
+    firmware: str = "1.4"
+    identity: ClassVar[str] = "LSCI,MODEL350,350A123/1234567,{firmware}"
     inputs_table: ClassVar[tuple[str, ...]] = _ABCD
     currents_A: ClassVar[tuple[float, ...]] = (*_CURRENTS_A, math.sqrt(3.0))
     ranges: ClassVar[int] = 5

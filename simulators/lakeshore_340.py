@@ -57,8 +57,8 @@ class Model340(CsetController):
     """Input A is the block with the heater of loop 1, B the sample; loop 2 gives into the air."""
 
     model: ClassVar[str] = "Model340"
-    firmware: ClassVar[str] = "061407"
-    identity: ClassVar[str] = "LSCI,MODEL340,340123,061407"
+    firmware: str = "061407"
+    identity: ClassVar[str] = "LSCI,MODEL340,340123,{firmware}"
     partial: ClassVar[bool] = True
     last_curve: ClassVar[int] = 60
     _power_up: ClassVar[int] = 2

@@ -81,8 +81,8 @@ class Model372(LoopController):
     """Channel 1 and input A are the block, channel 2 is the sample; outputs 0 and 1 heat the block."""
 
     model: ClassVar[str] = "Model372"
-    firmware: ClassVar[str] = "1.3"
-    identity: ClassVar[str] = "LSCI,MODEL372,372A123/#######,1.3"
+    firmware: str = "1.3"
+    identity: ClassVar[str] = "LSCI,MODEL372,372A123/#######,{firmware}"
     inputs_table: ClassVar[tuple[str, ...]] = _INPUTS
     outputs_table: ClassVar[tuple[str, ...]] = _OUTPUTS
     settings_table: ClassVar[Mapping[str, Setting]] = _settings()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from .numerals import finite
+
 Value = float | str
 
 _OUTSIDE_QUOTES = r"""(?=(?:[^"]*"[^"]*")*[^"]*$)"""
@@ -130,11 +132,8 @@ def engineering(value: float, exponent_digits: int = 1) -> str:
 
 def real(text: str, low: float, high: float) -> float:
     """The number that a text is, between `low` and `high`; else no answer."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise NoAnswer from None
-    if not low <= value <= high:
+    value = finite(text)
+    if value is None or not low <= value <= high:
         raise NoAnswer
     return value
 

@@ -31,6 +31,7 @@ class SettingsPanel(FrontPanel):
     reply_end: ClassVar[bytes] = b"\r\n"
     latency_s: ClassVar[float] = 0.02
     settings_table: ClassVar[Mapping[str, Setting]] = {}
+    # The answer to *IDN?, with `{firmware}` where that stands.
     identity: ClassVar[str] = ""
     digits: ClassVar[int] = 7
     # Whether fields at the end of an order may be left out.
@@ -116,7 +117,8 @@ class SettingsPanel(FrontPanel):
 
     def _query_table(self) -> dict[str, Callable[[list[str]], str]]:
         return {
-            "*IDN": lambda _: self.identity, "*ESR": lambda _: self._take_events(), "*OPC": lambda _: "1",
+            "*IDN": lambda _: self.identity.format(firmware=self.firmware),
+            "*ESR": lambda _: self._take_events(), "*OPC": lambda _: "1",
             "*STB": lambda _: f"{self.status_byte():03d}", "*TST": lambda _: "0",
         }  # fmt: skip
 

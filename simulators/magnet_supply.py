@@ -1,7 +1,5 @@
 """What all front panels of magnet supplies share: their coil, a look at it, and the latch that a quench trips."""
 
-import math
-
 from ..core.errors import ConfigError
 from .front_panel import FrontPanel
 from .leads import Piece
@@ -54,12 +52,3 @@ class MagnetSupply(FrontPanel):
         magnet = self.magnet
         rate = _FREEWHEEL_V / magnet.settings.inductance_H if magnet.switch_warm(now_s) else _FREEWHEEL_A_per_s
         magnet.ramp(0.0, rate, now_s)
-
-
-def finite(text: str) -> float | None:
-    """The number that a text says, or None when it is none or not finite."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and "_" not in text else None

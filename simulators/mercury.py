@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .front_panel import FrontPanel
-from .magnet_supply import finite
+from .numerals import finite
 from .world import World
 
 _LONGEST_LINE = 1024
@@ -60,7 +60,7 @@ class MercuryPanel(FrontPanel):
 
     def __init__(self, world: World, name: str, wiring: str = "", *, firmware: str = "") -> None:
         super().__init__(world, name, wiring)
-        self._version = firmware or self.firmware
+        self.firmware = firmware or self.firmware
         self._engineering = False
         self._lock = "OFF"
         self._offered: Mapping[str, str] = {}
@@ -69,7 +69,7 @@ class MercuryPanel(FrontPanel):
             "CAT": Noun(self._catalogue), "ALRM": Noun(self._alarms),
             "TIME": Noun(lambda: f"{world.clock.utc():%H:%M:%S}"),
             "DATE": Noun(lambda: f"{world.clock.utc():%Y:%m:%d}"),
-            "MAN:FVER": Noun(lambda: self._version), "MAN:SERL": Noun(lambda: "123450001"),
+            "MAN:FVER": Noun(lambda: self.firmware), "MAN:SERL": Noun(lambda: "123450001"),
             "MODE": Noun(lambda: "ENG" if self._engineering else "NORM", self._set_mode),
             "PASS": Noun(lambda: "", self._take_password), "LOCK": Noun(lambda: self._lock, self._set_lock),
         }  # fmt: skip
@@ -77,7 +77,7 @@ class MercuryPanel(FrontPanel):
     def execute(self, command: str) -> str | None:
         """One line."""
         if command == "*IDN?":
-            return f"IDN:OXFORD INSTRUMENTS:{self.model}:123450001:{self._version}"
+            return f"IDN:OXFORD INSTRUMENTS:{self.model}:123450001:{self.firmware}"
         verb, _, rest = command.partition(":")
         if verb not in ("READ", "SET") or len(command) >= _LONGEST_LINE:
             return f"{verb[:_LONGEST_LINE]}:{INVALID}"

@@ -40,7 +40,7 @@ class MercuryIPS(MercuryPanel):
     """
 
     model: ClassVar[str] = "MERCURY IPS"
-    firmware: ClassVar[str] = "2.5.09.000"
+    firmware: str = "2.5.09.000"
     knobs: ClassVar[tuple[str, ...]] = tuple(
         f"{axis} {what}" for axis in "xyz" for what in ("setpoint", "rate", "action", "heater")
     )
@@ -64,7 +64,7 @@ class MercuryIPS(MercuryPanel):
     ) -> None:
         super().__init__(world, name, wiring, firmware=firmware)
         self._noise = world.stream(f"supply {name}")
-        kind = "SPSU" if _number_of(self._version) >= (2, 6) else "PSU"
+        kind = "SPSU" if _number_of(self.firmware) >= (2, 6) else "PSU"
         self.supplies: dict[str, Supply] = {}
         units: dict[str, dict[str, Nouns]] = {}
         for axis in axes or tuple(sorted(world.magnets)):

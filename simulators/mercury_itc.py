@@ -34,7 +34,7 @@ class MercuryITC(MercuryPanel):
     """
 
     model: ClassVar[str] = "MERCURY ITC"
-    firmware: ClassVar[str] = "2.6.04.000"
+    firmware: str = "2.6.04.000"
     knobs: ClassVar[tuple[str, ...]] = ("setpoint", "auto", "heater")
     inferred: ClassVar[tuple[str, ...]] = (
         *MercuryPanel.inferred,

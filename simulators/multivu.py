@@ -44,7 +44,7 @@ class MultiVu(FrontPanel):
     # What measures with it brings the SQUID.
     squid: Magnetometer | None = None
     latency_s: ClassVar[float] = 0.02
-    firmware: ClassVar[str] = "MultiPyVu 3.8.0"
+    firmware: str = "MultiPyVu 3.8.0"
     inferred: ClassVar[tuple[str, ...]] = (
         "Field, rate and temperature ranges are those of brochures; what exceeds them fails with the text for a failed "
         "call.",

@@ -19,7 +19,7 @@ class DynaCoolLines(FrontPanel):
     """A DynaCool as QCoDeS's driver sees it. `multivu` is the instrument itself, for a second server or a sequence."""
 
     model: ClassVar[str] = "DynaCool"
-    firmware: ClassVar[str] = "QCoDeS 0.58 server"
+    firmware: str = "QCoDeS 0.58 server"
     reply_end: ClassVar[bytes] = b"\r\n"
     latency_s: ClassVar[float] = 0.02
     inferred: ClassVar[tuple[str, ...]] = (

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ..core.errors import ConfigError
 from .front_panel import FrontPanel
-from .magnet_supply import finite
+from .numerals import finite
 from .world import World
 
 _LOCAL_LOCKED, _REMOTE_LOCKED, _LOCAL, _REMOTE = range(4)
@@ -88,7 +88,7 @@ class OxfordPanel(FrontPanel):
     def _obey(self, text: str) -> str:
         letter, rest = text[0], text[1:].strip()
         if text == "V":
-            return self.version
+            return self.version.format(firmware=self.firmware)
         if (query := self._queries.get(letter)) is not None:
             answer = query(rest)
             return f"?{text}" if answer is None else letter + answer

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from ..core.errors import ConfigError
-from .magnet_supply import finite
+from .numerals import finite
 from .oxford import OxfordPanel
 from .oxford_supply import Activity, Supply
 from .world import World
@@ -29,8 +29,8 @@ class IPS120(OxfordPanel):
     """The bipolar supply, ±120 A and 10 V, on the coil `axis`. It wakes up clamped and in local."""
 
     model: ClassVar[str] = "IPS120-10"
-    firmware: ClassVar[str] = "3.07"
-    version: ClassVar[str] = "IPS120-10  Version 3.07  (c) OXFORD 1996"
+    firmware: str = "3.07"
+    version: ClassVar[str] = "IPS120-10  Version {firmware}  (c) OXFORD 1996"
     knobs: ClassVar[tuple[str, ...]] = ("control", "setpoint", "rate", "activity", "heater")
     inferred: ClassVar[tuple[str, ...]] = (
         "It wakes up local and locked (C0), clamped, with its set point at zero and slow sweeps in tesla.",
@@ -173,8 +173,8 @@ class PS120(IPS120):
     """The unipolar supply with a relay for the sign: whole numbers in 10 mA and 10 mT, magnitudes only."""
 
     model: ClassVar[str] = "PS120-10"
-    firmware: ClassVar[str] = "2.04"
-    version: ClassVar[str] = "PS120-10  Version 2.04  (c) OXFORD 1992"
+    firmware: str = "2.04"
+    version: ClassVar[str] = "PS120-10  Version {firmware}  (c) OXFORD 1992"
     inferred: ClassVar[tuple[str, ...]] = (
         *IPS120.inferred,
         "The version text of the PS120-10, and that its readings and set points are magnitudes: the sign is in `P`.",

@@ -10,7 +10,7 @@ from functools import partial
 from typing import ClassVar
 
 from ..core.errors import ConfigError
-from .magnet_supply import finite
+from .numerals import finite
 from .oxford import OxfordPanel
 from .oxford_regulator import gains, sensed
 from .oxford_tables import Pointers, Sweep, table
@@ -35,8 +35,8 @@ class ITC503(OxfordPanel):
     """
 
     model: ClassVar[str] = "ITC503"
-    firmware: ClassVar[str] = "1.11"
-    version: ClassVar[str] = "ITC503 Version 1.11 (c) OXFORD 1997"
+    firmware: str = "1.11"
+    version: ClassVar[str] = "ITC503 Version {firmware} (c) OXFORD 1997"
     formats: ClassVar[tuple[int, ...]] = (0, 2)
     knobs: ClassVar[tuple[str, ...]] = ("control", "setpoint", "mode", "heater")
     inferred: ClassVar[tuple[str, ...]] = (

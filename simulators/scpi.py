@@ -78,6 +78,7 @@ class ScpiPanel(FrontPanel):
     choices: ClassVar[tuple[Choice, ...]] = ()
     messages: ClassVar[Mapping[int, str]] = STANDARD_MESSAGES
     queue_length: ClassVar[int] = 10
+    # The answer to *IDN?, with `{firmware}` where that stands.
     identity: ClassVar[str] = ""
     options: ClassVar[str] = "0"
     # Registers by their node, and the bit of the status byte that sums each up.
@@ -205,7 +206,7 @@ class ScpiPanel(FrontPanel):
     # Status
 
     def _register_common(self) -> None:
-        self.on("*IDN", lambda _: self.identity)
+        self.on("*IDN", lambda _: self.identity.format(firmware=self.firmware))
         self.on("*ESR", lambda _: str(self._take_events()))
         self.on("*STB", lambda _: str(self.status_byte()))
         self.on("*OPC", lambda _: "1", lambda _: self._complete())

@@ -27,7 +27,7 @@ class DSP7265(CurveLockIn):
     """The 7265 by GPIB: answers end in CR LF, settings are silent."""
 
     model: ClassVar[str] = "7265"
-    firmware: ClassVar[str] = "1.4"
+    firmware: str = "1.4"
     inferred: ClassVar[tuple[str, ...]] = (
         *_SHARED, "The bits of the overload byte are the 7220's.", "The answer to VER.",
         "Points behind the memory's end and an interval below 5 ms are refused or rounded; there is no fast mode.",
@@ -66,7 +66,7 @@ class DSP7270(CurveLockIn):
     """
 
     model: ClassVar[str] = "7270"
-    firmware: ClassVar[str] = "2.00"
+    firmware: str = "2.00"
     inferred: ClassVar[tuple[str, ...]] = (
         *_SHARED, "The answer to VER.", "A bare CR acknowledges a setting at port 50001, as a NUL does elsewhere.",
         "A command that is wrong is acknowledged like a setting.", "STR counts microseconds, a millisecond at least.",

@@ -48,7 +48,7 @@ class SR830(SRSLockIn):
     """
 
     model: ClassVar[str] = "SR830"
-    firmware: ClassVar[str] = "1.07"
+    firmware: str = "1.07"
     inferred: ClassVar[tuple[str, ...]] = (
         "An output clips at 1.09 times full scale.",
         "The filter's input saturates at 1000, 100 or 10 times full scale, by the reserve.",

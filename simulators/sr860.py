@@ -33,7 +33,7 @@ class SR860(SRSLockIn):
     """
 
     model: ClassVar[str] = "SR860"
-    firmware: ClassVar[str] = "V1.51"
+    firmware: str = "V1.51"
     inferred: ClassVar[tuple[str, ...]] = (
         "Numbers come with nine significant digits; settings after *RST are of the manual's kind, not its list.",
         "The largest capture rate at each time constant is 1.25 MHz divided by a power of two, least from 10 s on.",

@@ -41,7 +41,8 @@ def numbers(arguments: list[str], *ranges: tuple[float, float]) -> tuple[float, 
     values: list[float] = []
     for text, (low, high) in zip(arguments, ranges, strict=True):
         try:
-            value = float(text)
+            # Python's own `1_000` is no number here.
+            value = float(text.replace("_", "x"))
         except ValueError:
             raise Refused(COMMAND_ERROR) from None
         if not low <= value <= high:

@@ -41,8 +41,8 @@ class GS200(ScpiPanel):
     """The source at two contacts. `monitor` says whether the measuring option /MON is built in."""
 
     model: ClassVar[str] = "GS200"
-    firmware: ClassVar[str] = "2.02"
-    identity: ClassVar[str] = "YOKOGAWA,GS210,91T810991,2.02"
+    firmware: str = "2.02"
+    identity: ClassVar[str] = "YOKOGAWA,GS210,91T810991,{firmware}"
     reply_end: ClassVar[bytes] = b"\n"
     latency_s: ClassVar[float] = 0.01
     inferred: ClassVar[tuple[str, ...]] = (

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from remanence.core.clock import VirtualClock
+from remanence.simulators.catalogue import front_panels
 from remanence.simulators.cryogenic import SMS120C
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.front_panel import Conversation, FrontPanel
@@ -115,7 +116,7 @@ def test_sr830_settings_read_back_as_they_were_set(bench: Bench, line: bytes, qu
 @pytest.mark.parametrize(
     ("line", "bit"),
     [
-        (b"NONS", 32), (b"SENS", 32), (b"SENS 1,2", 32), (b"SENS x", 32), (b"OUTP?", 32), (b"SNAP?1", 32),
+        (b"NONS", 32), (b"SENS", 32), (b"SENS 1,2", 32), (b"SENS x", 32), (b"SENS 1_0", 32), (b"OFLT 1e400", 16), (b"OUTP?", 32), (b"SNAP?1", 32),
         (b"OUTX??", 32),
         (b"SENS 27", 16), (b"SENS -1", 16), (b"SENS 1.5", 16), (b"OFLT nan", 16), (b"OUTP?5", 16), (b"TRCA?1,0,1", 16),
     ],
@@ -251,7 +252,8 @@ def test_6221_waveform_of_limited_length_ends_by_itself_and_says_so(bench: Bench
 
 
 @pytest.mark.parametrize(
-    "line", [b"KRDG?", b"KRDG? E", b"NONSENSE?", b"SETP? 9", b"PID? x", b"SETP 1", b"KRDG", b"RANGE 1,9"]
+    "line",
+    [b"KRDG?", b"KRDG? E", b"NONSENSE?", b"SETP? 9", b"PID? x", b"SETP 1", b"KRDG", b"RANGE 1,9", b"SETP 1,2_0"],
 )
 def test_350_does_not_answer_what_it_does_not_understand(bench: Bench, line: bytes) -> None:
     bench.cryostat.receive(b"*CLS")
@@ -297,7 +299,26 @@ def test_350_in_open_loop_gives_the_manual_output(bench: Bench) -> None:
     assert bench.world.cryostat.block_K == pytest.approx(1.6 + 0.1875 / 0.02, rel=1e-3)
 
 
-# All of them: rubbish does no harm
+# All of them
+
+_WITHOUT_A_VERSION = {"SMS10C", "SMS60C", "SMS120C", "DynaCool", "MPMS3", "PPMS", "VersaLab", "DynaCoolLines"}
+
+
+@pytest.mark.parametrize("kind", list(front_panels()), ids=lambda kind: kind.__name__)
+def test_an_instrument_with_a_firmware_of_its_own_speaks_as_that_one(bench: Bench, kind: type[FrontPanel]) -> None:
+    queries = {"IPS120": b"V", "PS120": b"V", "ITC503": b"V", "DSP7265": b"VER", "DSP7270": b"VER"}
+    panel = kind(bench.world, "panel")
+    query = queries.get(kind.__name__, b"*IDN?")
+    known = panel.receive(query).decode("latin-1")
+    if kind.__name__ in _WITHOUT_A_VERSION:
+        assert not panel.firmware or panel.firmware not in known
+        return
+    assert panel.firmware in known
+    panel.firmware = "9.87.6"
+    assert panel.receive(query).decode("latin-1") == known.replace(kind.firmware, "9.87.6")
+
+
+# Rubbish does no harm
 
 _WORDS = st.sampled_from(
     b"SNAP? OUTP? SENS OFLT FREQ PHAS OEXP STRT TRCA? TRCB? SRAT *RST AOFF *ESE LIAS? SOUR:WAVE:AMPL SOUR:CURR "
