@@ -5,246 +5,147 @@ to the nearest setting and whose reads cannot tell an overloaded value from a go
 instrument does not have is refused, and every reading carries what the status byte says of it.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pymeasure.instruments.validators import strict_discrete_set
-
-from ..core.capabilities import LockInReading
-from ..core.errors import LimitError, ReplyError
-from .driver import Driver, control, measurement, strict_float
-from .link import Link
+from ..core.errors import LimitError
+from .lock_in_settings import choice, number, place, reading, switch, whole
+from .srs_lock_in import SRSLockIn
 
 SENSITIVITIES_V = tuple(float(f"{digit}e{power}") for power in range(-9, 1) for digit in (1, 2, 5))[1:28]
 TIME_CONSTANTS_s = tuple(float(f"{digit}e{power}") for power in range(-5, 5) for digit in (1, 3))
-_SLOPES_dB = (6, 12, 18, 24)
-
-# LIAS? bits 0..3; the others say that something changed, not that the reading is wrong.
-_FLAG_NAMES = ("overload input", "overload filter", "overload output", "unlocked")
-_FLAGS = tuple(tuple(name for bit, name in enumerate(_FLAG_NAMES) if byte >> bit & 1) for byte in range(16))
+# Above this detection frequency the synchronous filter is switched on in vain (manual, SYNC).
+_SYNCHRONOUS_BELOW_Hz = 200.0
+_SINE_STEP_V = 2e-3
 
 
-def _exactly(value: float, values: Iterable[float]) -> float:
-    """The table's own value; pymeasure calls this as a validator.
+class SR830(SRSLockIn):
+    """An SR830. Its reference is external, the phase marker of the current source, unless its sine drives the sample.
 
-    Raises:
-        LimitError: the value is not in the table; the message names its neighbours.
+    The sine output cannot be switched off: its smallest amplitude is 4 mV, and so much is left when it is down.
     """
-    table = sorted(values)
-    for known in table:
-        if math.isclose(value, known, rel_tol=1e-6):
-            return known
-    below = [known for known in table if known < value]
-    above = [known for known in table if known > value]
-    neighbours = " and ".join(f"{known:g}" for known in (*below[-1:], *above[:1]))
-    raise LimitError(f"{value:g} is not a setting of the SR830", do=f"its neighbours are {neighbours}")
-
-
-def _within(value: float, limits: tuple[float, float]) -> float:
-    low, high = limits
-    if not (math.isfinite(value) and low <= value <= high):
-        raise LimitError(f"{value:g} is outside {low:g} to {high:g} of the SR830")
-    return value
-
-
-class SR830(Driver):
-    """An SR830 whose reference is external: the phase marker of the current source."""
 
     model: ClassVar[str] = "SR830"
+    full_scales_V: ClassVar[tuple[float, ...]] = SENSITIVITIES_V
+    time_constants_s: ClassVar[tuple[float, ...]] = TIME_CONSTANTS_s
+    xy_query: ClassVar[str] = "SNAP?1,2"
+    # LIAS? bits 0 to 3; the others say that something changed, not that the reading is wrong.
+    flag_words: ClassVar[tuple[tuple[int, str], ...]] = (
+        (1, "overload input"), (2, "overload filter"), (4, "overload output"), (8, "unlocked"),
+    )  # fmt: skip
+    highest_Hz: ClassVar[float] = 102e3
+    sine_V: ClassVar[tuple[float, float, float]] = (0.004, 0.004, 5.0)
+    aux_words: ClassVar[tuple[str, str, str]] = ("OAUX?{}", "AUXV?{}", "AUXV {},{:.3f}")
+    choices: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "reserve": ("high", "normal", "low noise"), "input_config": ("A", "A-B"),
+        "input_grounding": ("float", "ground"), "input_coupling": ("AC", "DC"),
+        "input_notch": ("none", "line", "2 x line", "both"), "synchronous_filter": (False, True),
+        "reference_trigger": ("sine", "rising", "falling"), "harmonic": range(1, 20000),
+    }  # fmt: skip
+    current_inputs: ClassVar[tuple[str, tuple[str, ...]]] = ("input_config", ("I 1 MOhm", "I 100 MOhm"))
     settings_table: ClassVar[tuple[str, ...]] = (
         "sensitivity", "time_constant", "filter_slope", "synchronous_filter", "reserve", "reference_source",
-        "reference_trigger", "frequency", "phase", "harmonic", "input_config", "input_grounding", "input_coupling",
-        "input_notch",
+        "reference_trigger", "frequency", "phase", "harmonic", "sine_voltage", "input_config", "input_grounding",
+        "input_coupling", "input_notch",
     )  # fmt: skip
 
-    sensitivity: float = control(
-        "SENS?",
-        "SENS %d",
-        """Control the full-scale sensitivity (V): 2 nV to 1 V in steps of 1, 2, 5; others are refused.""",
-        validator=_exactly,
-        values=SENSITIVITIES_V,
-        map_values=True,
-        cast=int,
+    sensitivity: float = choice(
+        "SENS?", "SENS {}", """Control the full scale (V rms): 2 nV to 1 V in steps of 1, 2, 5.""", SENSITIVITIES_V
     )
-    time_constant: float = control(
+    time_constant: float = choice(
         "OFLT?",
-        "OFLT %d",
-        """Control the time constant of each pole (s): 10 µs to 30 ks in steps of 1, 3; others are refused.""",
-        validator=_exactly,
-        values=TIME_CONSTANTS_s,
-        map_values=True,
-        cast=int,
+        "OFLT {}",
+        """Control the time constant of each pole (s): 10 µs to 30 ks in steps of 1, 3; above 200 Hz at most 30 s.""",
+        TIME_CONSTANTS_s,
     )
-    filter_slope: int = control(
-        "OFSL?",
-        "OFSL %d",
-        """Control the filter's slope (dB/octave): 6, 12, 18 or 24, six for each pole.""",
-        validator=strict_discrete_set,
-        values=_SLOPES_dB,
-        map_values=True,
-        cast=int,
+    filter_slope: int = choice(
+        "OFSL?", "OFSL {}", """Control the filter's slope (dB/octave), six for each pole.""", (6, 12, 18, 24)
     )
-    synchronous_filter: bool = control(
+    synchronous_filter: bool = switch(
         "SYNC?",
-        "SYNC %d",
+        "SYNC {}",
         """Control whether the synchronous filter acts below 200 Hz (no unit); it adds a delay of one period.""",
-        validator=strict_discrete_set,
-        values={False: 0, True: 1},
-        map_values=True,
-        cast=int,
     )
-    reserve: str = control(
-        "RMOD?",
-        "RMOD %d",
-        """Control the dynamic reserve (no unit): `high`, `normal` or `low noise`.""",
-        validator=strict_discrete_set,
-        values=["high", "normal", "low noise"],
-        map_values=True,
-        cast=int,
+    reserve: str = choice(
+        "RMOD?", "RMOD {}", """Control the dynamic reserve (no unit), by its name.""", choices["reserve"]
     )
-    reference_source: str = control(
-        "FMOD?",
-        "FMOD %d",
-        """Control the reference (no unit): `external` or `internal`.""",
-        validator=strict_discrete_set,
-        values=["external", "internal"],
-        map_values=True,
-        cast=int,
+    reference_source: str = choice(
+        "FMOD?", "FMOD {}", """Control the reference (no unit): external or internal.""", ("external", "internal")
     )
-    reference_trigger: str = control(
+    reference_trigger: str = choice(
         "RSLP?",
-        "RSLP %d",
-        """Control what of the external reference triggers (no unit): `sine`, `rising` or `falling`.""",
-        validator=strict_discrete_set,
-        values=["sine", "rising", "falling"],
-        map_values=True,
-        cast=int,
+        "RSLP {}",
+        """Control what of the external reference triggers (no unit): a sine's zero, or a rising or falling edge.""",
+        choices["reference_trigger"],
     )
-    frequency: float = control(
+    frequency: float = number(
         "FREQ?",
-        "FREQ %.5e",
+        "FREQ {:.5e}",
         """Control the reference frequency (Hz); it can be set with the internal reference only.""",
-        validator=_within,
-        values=(1e-3, 102e3),
+        1e-3,
+        102e3,
     )
-    phase: float = control(
+    phase: float = number(
         "PHAS?",
-        "PHAS %.2f",
+        "PHAS {:.2f}",
         """Control the phase of the reference (degree), −360 to 729.99; it reads back within ±180.""",
-        validator=_within,
-        values=(-360.0, 729.99),
+        -360.0,
+        729.99,
     )
-    harmonic: int = control(
-        "HARM?",
-        "HARM %d",
-        """Control the harmonic that is detected (no unit), 1 to 19999.""",
-        validator=_within,
-        values=(1, 19999),
-        cast=int,
+    harmonic: int = whole(
+        "HARM?", "HARM {}", """Control the harmonic that is detected (no unit), up to 102 kHz.""", 1, 19999
     )
-    input_config: str = control(
+    sine_voltage: float = number(
+        "SLVL?", "SLVL {:.3f}", """Control the amplitude of the sine output (V rms), in steps of 2 mV.""", 0.004, 5.0
+    )
+    input_config: str = choice(
         "ISRC?",
-        "ISRC %d",
-        """Control the input (no unit): `A`, `A-B`, `I 1 MOhm` or `I 100 MOhm`.""",
-        validator=strict_discrete_set,
-        values=["A", "A-B", "I 1 MOhm", "I 100 MOhm"],
-        map_values=True,
-        cast=int,
+        "ISRC {}",
+        """Control the input (no unit): A, the difference A-B, or a current over 1 or 100 MOhm.""",
+        ("A", "A-B", "I 1 MOhm", "I 100 MOhm"),
     )
-    input_grounding: str = control(
-        "IGND?",
-        "IGND %d",
-        """Control the shield (no unit): `float` or `ground`.""",
-        validator=strict_discrete_set,
-        values=["float", "ground"],
-        map_values=True,
-        cast=int,
+    input_grounding: str = choice(
+        "IGND?", "IGND {}", """Control the shield (no unit): float or ground.""", choices["input_grounding"]
     )
-    input_coupling: str = control(
-        "ICPL?",
-        "ICPL %d",
-        """Control the coupling (no unit): `AC` or `DC`.""",
-        validator=strict_discrete_set,
-        values=["AC", "DC"],
-        map_values=True,
-        cast=int,
+    input_coupling: str = choice(
+        "ICPL?", "ICPL {}", """Control the coupling (no unit): AC or DC.""", choices["input_coupling"]
     )
-    input_notch: str = control(
-        "ILIN?",
-        "ILIN %d",
-        """Control the line filters (no unit): `none`, `line`, `2 x line` or `both`.""",
-        validator=strict_discrete_set,
-        values=["none", "line", "2 x line", "both"],
-        map_values=True,
-        cast=int,
+    input_notch: str = choice(
+        "ILIN?", "ILIN {}", """Control the notch filters at the line and twice it (no unit).""", choices["input_notch"]
     )
-    x: float = measurement("OUTP?1", """Measure X (V rms); `read_xy` also tells whether it is true.""")
-    y: float = measurement("OUTP?2", """Measure Y (V rms).""")
-    magnitude: float = measurement("OUTP?3", """Measure R (V rms).""")
-    theta: float = measurement("OUTP?4", """Measure θ (degree).""")
+    x: float = reading("OUTP?1", """Measure X (V rms); `read_xy` also tells whether it is true.""")
+    y: float = reading("OUTP?2", """Measure Y (V rms).""")
+    magnitude: float = reading("OUTP?3", """Measure R (V rms).""")
+    theta: float = reading("OUTP?4", """Measure θ (degree).""")
 
-    def __init__(self, link: Link, name: str = "") -> None:
-        super().__init__(link, name)
-        self._delay_s: float | None = None
+    @property
+    def offsets_on(self) -> bool:
+        """Control whether X or Y are shifted or expanded (no unit); they can only be switched off here."""
+        return any(self._offset(channel) != (0.0, 0.0) for channel in (1, 2))
 
-    def configure(self, *, sensitivity_V: float, time_constant_s: float, poles: int) -> None:
-        """Set range, filter and external reference, and read them back. All is checked before anything is sent.
+    @offsets_on.setter
+    def offsets_on(self, on: bool) -> None:
+        if on:
+            raise LimitError("an offset is not set from here: it would shift every value", where=place(self))
+        for channel in (1, 2):
+            self.write(f"OEXP {channel},0,0")
 
-        Raises:
-            LimitError: the instrument has no such setting; the message names the neighbours.
-            ReplyError: it did not take a setting.
-        """
-        wanted: dict[str, Any] = {
-            "reference_source": "external",
-            "synchronous_filter": False,
-            "sensitivity": self._known(sensitivity_V, SENSITIVITIES_V, "sensitivity (V)"),
-            "time_constant": self._known(time_constant_s, TIME_CONSTANTS_s, "time constant (s)"),
-            "filter_slope": 6 * int(self._known(poles, (1, 2, 3, 4), "number of poles")),
-        }
-        # Until all is read back the delay is unknown, not the old one.
-        self._delay_s = None
-        for name, value in wanted.items():
-            setattr(self, name, value)
-        for name, value in wanted.items():
-            if (found := getattr(self, name)) != value:
-                raise ReplyError(f"{name} was set to {value!r} and reads back {found!r}", where=self._where())
-        # What was latched before belongs to other settings.
-        self._read_status()
-        self._delay_s = poles * time_constant_s
+    def _offset(self, channel: int) -> tuple[float, float]:
+        percent, expand = self.ask_floats(f"OEXP?{channel}", 2)
+        return percent, expand
 
-    def read_xy(self) -> LockInReading:
-        """Measure X and Y of one instant (V rms), and what the lock-in noticed since the last reading."""
-        reply = self.ask("SNAP?1,2")
-        time_s = self.link.answered_s
-        x, _, y = reply.partition(",")
-        try:
-            x_V, y_V = strict_float(x), strict_float(y)
-        except ReplyError as error:
-            raise self.reply_error("SNAP?1,2", reply) from error
-        return LockInReading(x_V, y_V, time_s, _FLAGS[self._read_status() & 15])
+    def synchronous_delay(self, poles: int) -> float:
+        """Get what the synchronous filter adds (s): one period of the reference, nothing from 200 Hz on."""
+        period_s = self.period()
+        return period_s if self.harmonic < _SYNCHRONOUS_BELOW_Hz * period_s else 0.0
 
-    def read_delay(self) -> float:
-        """Get the mean delay of the filter, poles × time constant (s); asks once after somebody else set it."""
-        if self._delay_s is None:
-            self._delay_s = self.filter_slope // 6 * self.time_constant
-        return self._delay_s
-
-    def _read_status(self) -> int:
-        """The latched status byte; reading clears it."""
-        reply = self.ask("LIAS?")
-        text = reply.strip()
-        if not (text.isascii() and text.isdigit() and int(text) < 256):
-            raise self.reply_error("LIAS?", reply)
-        return int(text)
-
-    def _known(self, value: float, table: tuple[float, ...], what: str) -> float:
-        try:
-            return _exactly(value, table)
-        except LimitError as error:
+    def check_amplitude(self, amplitude_V: float) -> None:
+        """Refuse an amplitude of the sine (V rms) that is not a whole number of its steps."""
+        super().check_amplitude(amplitude_V)
+        steps = amplitude_V / _SINE_STEP_V
+        if abs(steps - round(steps)) > 1e-6 * steps:
+            low_A, high_A = (_SINE_STEP_V * n / self.series_ohm for n in (int(steps), int(steps) + 1))
             raise LimitError(
-                f"{what} {value:g} is not a setting of the {self.model}", where=self._where(), do=error.do
-            ) from None
-
-    def _where(self) -> str:
-        return f"{self.name} ({self.link.address})"
+                f"a sine of {amplitude_V:g} V is not a step of the {self.model}", where=place(self),
+                state="Nothing was sent", do=f"over {self.series_ohm:g} ohm {low_A:g} A and {high_A:g} A are",
+            )  # fmt: skip

@@ -132,5 +132,12 @@ class DSP7270(CurveLockIn):
         return data
 
 
+class DSP7270Ethernet(DSP7270):
+    """The same at port 50001."""
+
+    def __init__(self, world: World, name: str, wiring: str = "", drives: str | float = 0.0) -> None:
+        super().__init__(world, name, wiring, drives, interface="50001")
+
+
 def _nothing(_arguments: list[str], _point: bool) -> str:
     return ""
