@@ -306,7 +306,8 @@ _WITHOUT_A_VERSION = {"SMS10C", "SMS60C", "SMS120C", "DynaCool", "MPMS3", "PPMS"
 
 @pytest.mark.parametrize("kind", list(front_panels()), ids=lambda kind: kind.__name__)
 def test_an_instrument_with_a_firmware_of_its_own_speaks_as_that_one(bench: Bench, kind: type[FrontPanel]) -> None:
-    queries = {"IPS120": b"V", "PS120": b"V", "ITC503": b"V", "DSP7265": b"VER", "DSP7270": b"VER"}
+    queries = {"IPS120": b"V", "PS120": b"V", "ITC503": b"V", "DSP7265": b"VER"}
+    queries |= dict.fromkeys(("DSP7270", "DSP7270Ethernet"), b"VER")
     panel = kind(bench.world, "panel")
     query = queries.get(kind.__name__, b"*IDN?")
     known = panel.receive(query).decode("latin-1")
