@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -29,6 +30,8 @@ from .station_file import GuardEntry, InstrumentEntry, StationFile, field_consta
 from .twin import build_panels, build_world, load_class
 
 CapabilityT = TypeVar("CapabilityT")
+# How long an instrument may take to let somebody connect: VISA counts in milliseconds.
+_PATIENCE_ms = 5000
 
 
 class Station:
@@ -101,8 +104,9 @@ class Station:
 
     def _connect(self, manager: pyvisa.ResourceManager, name: str, entry: InstrumentEntry) -> None:
         driver = load_class(entry.driver)
+        open_resource = partial(cast(Any, manager).open_resource, entry.resource, open_timeout=_PATIENCE_ms)
         try:
-            resource = cast(Any, manager.open_resource(entry.resource))
+            resource = open_resource()
         except (pyvisa.errors.Error, OSError, ValueError) as error:
             raise CommunicationError(
                 f"cannot open {entry.resource}: {error}", where=f"{self.path}: instruments.{name}",
@@ -110,7 +114,7 @@ class Station:
             ) from error  # fmt: skip
         link = Link(
             resource, self.clock, name=name, write_end=driver.write_end, read_end=driver.read_end,
-            deadline_s=driver.deadline_s, pause_s=driver.pause_s,
+            deadline_s=driver.deadline_s, pause_s=driver.pause_s, open_resource=open_resource,
         )  # fmt: skip
         self._open.callback(link.close)
         try:
@@ -119,7 +123,7 @@ class Station:
             raise ConfigError(
                 f"{entry.driver} does not take these options: {error}", where=f"{self.path}: {name}"
             ) from error
-        self.identities[name] = instrument.check_identity()
+        self.identities[name] = instrument.verify()
         self.instruments[name] = instrument
         if isinstance(instrument, MagnetSupply):
             self.guards[name] = self._guard(name, instrument)

@@ -4,35 +4,16 @@ A driver is a table of properties over a link plus the verbs of its capability. 
 converts units here, once.
 """
 
-import math
-import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pymeasure.instruments import Instrument
 
-from ..core.errors import ReplyError
+from ..core.errors import DeadlineError, DeviceFault, ReplyError
 from .link import Link
+from .strict import control, measurement, reading, strict_cast, strict_float, strict_int
 
-# pymeasure types its makers as making a `property`; the attribute declares what it holds: `x: float = measurement(…)`.
-control: Any = Instrument.control
-measurement: Any = Instrument.measurement
-
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-
-
-def strict_float(text: str) -> float:
-    """A number that is a whole, finite number: a reply cut in the middle (`1.0E`) is an error, not a value.
-
-    Raises:
-        ReplyError: the text is anything else, `+9.9E37` and `NAN` (the instruments' words for no value) included.
-    """
-    text = text.strip()
-    if _NUMBER.fullmatch(text) is None:
-        raise ReplyError(f"{text!r} is not a number")
-    value = float(text)
-    if not math.isfinite(value) or abs(value) >= 9.9e36:
-        raise ReplyError(f"{text!r} is an instrument's word for no value")
-    return value
+__all__ = ["Driver", "control", "measurement", "reading", "strict_float", "strict_int"]
 
 
 class Driver(Instrument):
@@ -40,6 +21,11 @@ class Driver(Instrument):
 
     Subclasses say how their interface ends lines and how long it needs: `write_end`, `read_end`, `pause_s`,
     `deadline_s`. `settings_table` names the properties that `settings()` reads at the start of a run.
+
+    `greeting_lines` come unasked at each connection. `fence` is a query with a reply like no other and the start of
+    that reply, by which a link gets into step after a time-out; an instrument that answers `*IDN?` has it as fence.
+    `message_bit` of the status byte says that a reply waits (IEEE 488 and USB): 16 in IEEE 488.2, 0 if none does.
+    `twin` is its simulated front panel, where that is not of the same name.
     """
 
     model: ClassVar[str] = ""
@@ -47,11 +33,23 @@ class Driver(Instrument):
     read_end: ClassVar[str] = "\n"
     pause_s: ClassVar[float] = 0.0
     deadline_s: ClassVar[float] = 2.0
+    greeting_lines: ClassVar[int] = 0
+    fence: ClassVar[tuple[str, str] | None] = None
+    message_bit: ClassVar[int] = 0x10
     settings_table: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, link: Link, name: str = "", **kwargs: Any) -> None:
         super().__init__(link, name or self.model, includeSCPI=False, **kwargs)
         self.link = link
+        # The last command that a property of the table asked, and its reply.
+        self.asked = ("", "")
+        self._known: tuple[str, str] | None = None
+        link.adopt(
+            verify=self.verify,
+            fence=self._fence(),
+            greeting_lines=self.greeting_lines,
+            message_bit=self.message_bit,
+        )
 
     # pymeasure looks each attribute up in Python, for the sake of "dynamic" properties that no driver here has; in a
     # simulated sweep that would cost more than the physics.
@@ -74,17 +72,32 @@ class Driver(Instrument):
         except ReplyError as error:
             raise self.reply_error(command, reply) from error
 
-    def values(self, command: str, *args: Any, **kwargs: Any) -> Any:
-        """Read for pymeasure's properties; after a reply that is no answer the link is not trusted as it is.
+    def values(
+        self,
+        command: str,
+        separator: str = ",",
+        cast: Any = float,
+        preprocess_reply: Callable[[str], str] | None = None,
+        maxsplit: int = -1,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Read for pymeasure's properties, strictly: what cannot be cast is an error, not a text.
 
         Raises:
-            ReplyError: the reply is not what the property reads.
+            ReplyError: the reply is not what the property reads; the link is not trusted as it is.
         """
+        reply = self.ask(command)
+        self.asked = (command, reply)
+        strict = strict_cast(cast)
         try:
-            return super().values(command, *args, **kwargs)
-        except ReplyError:
-            self.link.distrust()
-            raise
+            text = reply.strip()
+            if preprocess_reply is not None:
+                text = preprocess_reply(text)
+            if maxsplit == 0:
+                return [strict(text)]
+            return [strict(part) for part in text.split(separator, maxsplit)]
+        except (ValueError, LookupError, TypeError) as error:  # a ReplyError is the first of these
+            raise self.reply_error(command, reply) from error
 
     def reply_error(self, command: str, reply: str) -> ReplyError:
         """The error that shows what was asked and what came; the link is not trusted as it is."""
@@ -102,7 +115,7 @@ class Driver(Instrument):
             ReplyError: something else answers at this address.
         """
         identity = self.identity()
-        if self.model.upper() not in identity.upper().replace(" ", ""):
+        if not self._is_identity(identity):
             raise ReplyError(
                 f"at this address answers {identity!r}, not a {self.model}",
                 where=f"{self.name} ({self.link.address})",
@@ -110,9 +123,61 @@ class Driver(Instrument):
             )
         return identity
 
+    def serial_number(self) -> str:
+        """Get the serial number, the third field of `*IDN?`; empty where the instrument has none to tell."""
+        fields = self.identity().split(",")
+        return fields[2].strip() if len(fields) > 2 else ""
+
+    def verify(self) -> str:
+        """Get the identity after checking it; from the second time on it must be the very same instrument's.
+
+        It runs when a station is opened, and by the link after each reconnection, before anything else is sent.
+
+        Raises:
+            ReplyError: another instrument answers than before, or one that is not this model.
+        """
+        known = (self.check_identity(), self.serial_number())
+        if self._known is not None and known != self._known:
+            raise ReplyError(
+                f"here answers {known[0]!r}, serial number {known[1]!r}; it was {self._known[0]!r}, {self._known[1]!r}",
+                where=f"{self.name} ({self.link.address})",
+                state="Nothing was set",
+                do="look which instrument is at this address; open the station anew if it is meant to be there",
+            )
+        self._known = known
+        return known[0]
+
+    def _fence(self) -> tuple[str, Callable[[str], bool]] | None:
+        if self.fence is not None:
+            command, start = self.fence
+            return command, lambda reply: reply.startswith(start)
+        if type(self).identity is Driver.identity and self.model:
+            return "*IDN?", self._is_identity
+        return None
+
+    def _is_identity(self, reply: str) -> bool:
+        return self.model.upper() in reply.upper().replace(" ", "")
+
     def settings(self) -> dict[str, Any]:
-        """Every setting in the driver's table, read now."""
-        return {name: getattr(self, name) for name in self.settings_table}
+        """Every setting in the driver's table, read now. One that cannot be read is told as `unreadable: …`.
+
+        Raises:
+            CommunicationError: the connection is broken, or two settings in a row were not answered at all.
+        """
+        read: dict[str, Any] = {}
+        unanswered = 0
+        for name in self.settings_table:
+            try:
+                read[name] = getattr(self, name)
+                unanswered = 0
+            except (ReplyError, DeviceFault) as error:
+                read[name] = f"unreadable: {error.what}"
+            except DeadlineError as error:
+                unanswered += 1
+                if unanswered > 1:
+                    raise
+                read[name] = f"unreadable: {error.what}"
+        return read
 
     def make_safe(self) -> None:
         """Bring the instrument to a state in which it may be left alone; by default it already is."""
