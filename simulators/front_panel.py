@@ -96,6 +96,10 @@ class FrontPanel:
         """Do one command and give its reply without terminator, or None for silence."""
         raise NotImplementedError
 
+    def converse(self) -> "Conversation":
+        """A client's new connection: one that speaks this panel's lines, unless it speaks otherwise."""
+        return Conversation(self)
+
     def latency_of(self, command: str) -> float:
         """The time from this command to its reply (s)."""
         return self.latency_s

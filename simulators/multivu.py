@@ -15,9 +15,10 @@ from . import multivu_field as field
 from . import multivu_flavour as flavours
 from . import multivu_temperature as temperature
 from .coolant import HeliumBath
-from .front_panel import FrontPanel, Magnetometer
+from .front_panel import Conversation, FrontPanel, Magnetometer
 from .multivu_bridge import BridgeModule
 from .multivu_chamber import Chamber
+from .multivu_conversation import FramedConversation
 from .multivu_field import FieldControl
 from .multivu_flavour import Flavour
 from .multivu_temperature import TemperatureControl
@@ -83,6 +84,10 @@ class MultiVu(FrontPanel):
             "SDO": self.bridges.write, "POSITION": self._set_position, "VECTOR_CART": _no_vector,
             "VECTOR_SPHERE": _no_vector,
         }  # fmt: skip
+
+    def converse(self) -> Conversation:
+        """A client's connection inside this process: MultiPyVu's frames."""
+        return FramedConversation(self, self.flavour.name, self.flavour.multivu)
 
     def magnetometer(self) -> Magnetometer:
         """The SQUID of the measurements on it, once there are any."""

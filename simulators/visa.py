@@ -88,7 +88,7 @@ class VirtualVisaLibrary(VisaLibraryBase):
         handle = next(self._handles)
         interface = constants.InterfaceType[parsed.interface_type.lower()]
         opened = _Session(
-            Conversation(panel),
+            panel.converse(),
             {
                 _Attribute.resource_name: name,
                 _Attribute.resource_class: parsed.resource_class,
