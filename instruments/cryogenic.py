@@ -149,7 +149,9 @@ class SMS120C(Driver):
         Raises:
             DeviceFault: the supply complains instead of answering.
         """
-        reply = self.link.query(command)
+        return self._heard(command, self.link.query(command))
+
+    def _heard(self, command: str, reply: str) -> str:
         complaint = _COMPLAINT.fullmatch(reply.strip("\x13\x11 \r\n"))
         if complaint is not None:
             # It may be about a key that somebody pressed at the front: then our answer is still to come.
@@ -179,8 +181,8 @@ class SMS120C(Driver):
                 state="Nothing was sent that moves the magnet",
                 do="find out which is the magnet's, and correct the other",
             )
-        if self.units != "AMPS":
-            self._command("TESLA OFF", "UNITS", "AMPS")
+        if self.units != "AMPS" and (units := self._ask("TESLA OFF", "UNITS")) != "AMPS":
+            raise DeviceFault(f"told to show ampere, the supply shows {units!r}", where=self.name)
         self._sign = self.direction
         return self.identity()
 
@@ -248,7 +250,7 @@ class SMS120C(Driver):
                 f"a rate of {rate_A_per_s:g} A/s is outside {self.rate_step_A_per_s:g} … {0.1 * self.largest_A:g} A/s",
                 where=self.name, state="Nothing was sent", do="ask for a rate that the supply has",
             )  # fmt: skip
-        self._command(f"SET RAMP {steps * self.rate_step_A_per_s:.5f}", "RAMP RATE")
+        self._ask(f"SET RAMP {steps * self.rate_step_A_per_s:.5f}", "RAMP RATE")
         return self.rate
 
     def set_target(self, target_A: float) -> float:
@@ -269,7 +271,7 @@ class SMS120C(Driver):
             self._sign = self.direction
             if target_A and math.copysign(1, target_A) != self._sign:
                 self._reverse(1 if target_A > 0 else -1)
-            self._command(f"SET MID {abs(target_A):.4f}", "MID SETTING")
+            self._ask(f"SET MID {abs(target_A):.4f}", "MID SETTING")
             return self._signed(self.middle)
 
     def go(self) -> None:
@@ -394,11 +396,16 @@ class SMS120C(Driver):
     # How it is spoken to
 
     def _pause(self, state: str) -> None:
-        self._command(f"PAUSE {state}", "PAUSE STATUS", state)
-        if self._pause_replies == 2:
-            # Confirmed already: a second line that does not come leaves a link that knows of it, and no doubt.
-            with suppress(DeadlineError):
-                self.read()
+        command = f"PAUSE {state}"
+        with self.link.lock:
+            reply = self._heard(command, self.link.query(command, more=self._pause_replies == 2))
+            said = self._said(command, "PAUSE STATUS", reply)
+            if self._pause_replies == 2:
+                # Confirmed already: a second line that does not come leaves a link that knows of it, and no doubt.
+                with suppress(DeadlineError):
+                    self.read()
+        if said != state:
+            raise DeviceFault(f"told {command!r}, the supply says {said!r}", where=self.name, do="look at the supply")
 
     def _reverse(self, sign: int) -> None:
         self.write(f"DIRECTION {'+' if sign > 0 else '-'}")
@@ -411,15 +418,11 @@ class SMS120C(Driver):
                 do="the current must be zero first",
             )
 
-    def _command(self, command: str, key: str, expected: str = "") -> None:
-        """Send a set command; its answer must be of the right kind."""
-        text = self._ask(command, key)
-        if expected and text != expected:
-            raise DeviceFault(f"told {command!r}, the supply says {text!r}", where=self.name, do="look at the supply")
-
     def _ask(self, command: str, key: str) -> str:
         """What the supply says behind `key:`. Lines that it sends unasked, when its panel is used, are no answer."""
-        reply = self.ask(command)
+        return self._said(command, key, self.ask(command))
+
+    def _said(self, command: str, key: str, reply: str) -> str:
         try:
             return _text(reply, key)
         except ReplyError as error:
