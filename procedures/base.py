@@ -13,9 +13,10 @@ import pymeasure.experiment as pymeasure
 
 from ..core.capabilities import StationLike, Thermometer
 from ..core.clock import Clock
-from ..core.errors import ConfigError, NotSettled
+from ..core.errors import CommunicationError, ConfigError, NotSettled
 from ..core.quantities import registry
 from ..core.records import Column, Leg, Progress, Waiting
+from ..core.stability import Stability, StabilityRule, Verdict
 
 # A column in emu must be known to the registry that pymeasure checks columns with.
 registry()
@@ -26,6 +27,8 @@ Step = Mapping[str, Any] | Leg | Waiting | Progress | None
 
 # Abort waits for the next yield, so no wait sleeps longer than this at a time.
 _LONGEST_SLEEP_s = 0.5
+# A thermometer may be silent for so long before that counts as broken: a scanner's pause, a link that comes back.
+_PATIENCE_s = 10.0
 
 
 def number(label: str, unit: str, default: float, minimum: float, maximum: float) -> Any:
@@ -127,31 +130,51 @@ def settle(
     tolerance_K: float,
     window_s: float,
     timeout_s: float,
+    drift_K_per_s: float | None = None,
     period_s: float = 1.0,
 ) -> Iterator[Step]:
-    """Wait until the temperature at the sample has stayed within the tolerance for a whole window.
+    """Wait until the temperature at the sample is stable: see `core.stability.StabilityRule`.
+
+    A reading that does not come, or that is no answer, is asked for again for some seconds.
 
     Raises:
-        NotSettled: it had not by the time-out.
+        NotSettled: it was not stable by the time-out.
+        CommunicationError: the thermometer gave no reading for too long.
     """
-    begun_s = clock.now()
-    inside_since_s: float | None = None
+    rule = StabilityRule(
+        target_K, tolerance_K, window_s, timeout_s, drift_K_per_s, longest_gap_s=_PATIENCE_s + 10.0 * period_s
+    )
+    stability = Stability(rule, clock.now())
+    heard_s = clock.now()
     while True:
-        temperature_K = thermometer.read_temperature()
-        now = clock.now()
-        if abs(temperature_K - target_K) > tolerance_K:
-            inside_since_s = None
-        elif inside_since_s is None:
-            inside_since_s = now
-        if inside_since_s is not None and now - inside_since_s >= window_s:
+        try:
+            temperature_K = thermometer.read_temperature()
+        except CommunicationError as error:
+            if clock.now() - heard_s > _PATIENCE_s:
+                raise
+            yield Waiting(f"{target_K:.3f} K: no reading ({error.what})")
+            yield from wait_until(clock, clock.now() + period_s)
+            continue
+        now = heard_s = clock.now()
+        verdict = stability.update(now, temperature_K)
+        if verdict.stable:
             return
-        if now - begun_s > timeout_s:
-            raise NotSettled(
-                f"the sample did not stay within {tolerance_K * 1e3:g} mK of {target_K:g} K for {window_s:g} s "
-                f"in {timeout_s:g} s; it is at {temperature_K:.3f} K",
-                state="The field was not moved",
-                do="allow more time or a wider tolerance, or look at the cryostat",
-            )
-        left_s = None if inside_since_s is None else window_s - (now - inside_since_s)
-        yield Waiting(f"{target_K:.3f} K: now {temperature_K:.3f} K", left_s)
+        if verdict.over:
+            raise _not_settled(rule, verdict)
+        yield Waiting(f"{target_K:.3f} K: now {temperature_K:.3f} K{_aside(verdict)}", verdict.left_s)
         yield from wait_until(clock, now + period_s)
+
+
+def _aside(verdict: Verdict) -> str:
+    drift = verdict.drift
+    return "" if drift is None else f", drift {drift.per_s * 6e4:+.2g} ± {drift.error_per_s * 6e4:.1g} mK/min"
+
+
+def _not_settled(rule: StabilityRule, verdict: Verdict) -> NotSettled:
+    slow = "" if rule.drift_per_s is None else f" with less drift than {rule.drift_per_s * 6e4:g} mK/min"
+    return NotSettled(
+        f"the sample did not stay within {rule.tolerance * 1e3:g} mK of {rule.target:g} K for {rule.window_s:g} s"
+        f"{slow} in {rule.time_limit_s:g} s; it is at {verdict.value:.3f} K{_aside(verdict)}",
+        state="The field was not moved",
+        do="allow more time or a wider tolerance, or look at the cryostat",
+    )

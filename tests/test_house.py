@@ -78,7 +78,7 @@ def test_help_and_version_load_nothing_heavy():
 
 
 def test_core_imports_nothing_else_of_ours():
-    modules = ("capabilities", "clock", "errors", "quantities", "records")
+    modules = ("capabilities", "clock", "errors", "quantities", "records", "stability")
     code = ";".join(f"import remanence.core.{name}" for name in modules)
     code += "; import sys; print('\\n'.join(m for m in sys.modules if m.startswith('remanence.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
