@@ -50,8 +50,8 @@ class MercuryDriver(Driver):
         """
         identity = self.identity()
         match = _IDENTITY.fullmatch(identity)
-        # A real unit says IPS where its manual has iPS.
-        if match is None or match["model"].upper() != self.model.upper():
+        # A real unit says MERCURY IPS where its manual has iPS.
+        if match is None or match["model"].upper().replace(" ", "") != self.model.upper():
             raise ReplyError(
                 f"at this address answers {identity!r}, not a {self.model}", where=self.where(),
                 do="check the resource in station.toml",
@@ -66,6 +66,14 @@ class MercuryDriver(Driver):
         if text and not text.endswith(";"):
             raise self.reply_error("READ:SYS:ALRM", text)
         return tuple(part.replace("\t", " ").strip() for part in text.split(";") if part.strip())
+
+    def serial_number(self) -> str:
+        """Get the serial number."""
+        identity = self.identity()
+        match = _IDENTITY.fullmatch(identity)
+        if match is None:
+            raise self.reply_error("*IDN?", identity)
+        return match["serial"]
 
     def words(self, address: str, *names: str) -> tuple[str, ...]:
         """Read several values below one address, as the instrument words them.

@@ -30,7 +30,7 @@ class MercuryIPS(GroupReadings):
     `thermometer` and `level_meter` are the boards with the magnet's sensors.
     """
 
-    model: ClassVar[str] = "MERCURY IPS"
+    model: ClassVar[str] = "MercuryIPS"
     reverses_through_zero: bool = False
     current_step_A: float = _STEP_A
     rate_step_A_per_s: float = _STEP_A / _s_per_min

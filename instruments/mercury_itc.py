@@ -33,7 +33,7 @@ class MercuryITC(MercuryDriver):
     `largest_K` is accepted.
     """
 
-    model: ClassVar[str] = "MERCURY ITC"
+    model: ClassVar[str] = "MercuryITC"
     settings_table: ClassVar[tuple[str, ...]] = (
         "set_point", "enabled", "ramp", "pid", "auto_pid", "loop_heater", "heater_limit", "heater_resistance",
         "sample_nick", "control_nick",

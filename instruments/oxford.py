@@ -10,6 +10,7 @@ say where it ends: one with fewer digits than usual is asked for again.
 import contextlib
 import math
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..core.errors import CommunicationError, ConfigError, DeviceFault, ReplyError
@@ -36,10 +37,11 @@ class LetterDriver(Driver):
     resolution: ClassVar[int] = 0
 
     def __init__(self, link: Link, name: str = "", *, isobus: int | None = None, **kwargs: Any) -> None:
+        # The base wants to know at once how this instrument is told from others on its line.
+        self._prefix = "" if isobus is None else f"@{isobus}"
         super().__init__(link, name, **kwargs)
         if isobus is not None and (type(isobus) is not int or not 0 <= isobus <= 9):
             raise ConfigError(f"isobus {isobus!r} is no address: it is 0 to 9", where=self.name)
-        self._prefix = "" if isobus is None else f"@{isobus}"
         self._opened = False
         # How many digits each variable had when it was last read.
         self._shown: dict[int, float] = {}
@@ -78,6 +80,10 @@ class LetterDriver(Driver):
     def why_refused(self, command: str) -> str:
         """One sentence on the state in which `command` was refused; empty when the status does not explain it."""
         return "" if self.read_control() in (REMOTE_LOCKED, REMOTE) else "It is in local: its front has the control"
+
+    def _fence(self) -> tuple[str, Callable[[str], bool]]:
+        """The version: a reply like no other, by which a link gets into step."""
+        return f"{self._prefix}V", lambda reply: reply.startswith(self.model)
 
     def say(self, command: str) -> str:
         """Query this instrument, by its address if it has one.
