@@ -3,6 +3,7 @@
 A driver satisfies a capability by having its members; nothing is registered or inherited. All numbers are SI.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -31,10 +32,16 @@ class Heater(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SupplyStatus:
-    """A magnet supply's own word on what it does. `detail` is its raw text."""
+    """What a magnet does, and the field of the same look (T), measured at `time_s` of the station's clock (s).
+
+    `detail` is the supply's raw text; `flags` are words on the field for whoever keeps it, empty when all is well.
+    """
 
     activity: Activity
     detail: str = ""
+    field_T: float = math.nan
+    time_s: float = math.nan
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +188,7 @@ class FieldSource(Protocol):
         ...
 
     def poll(self) -> SupplyStatus:
-        """Advance a sweep of several segments and measure the status; RAMPING until the final target is reached.
+        """Advance a sweep of several segments and look once: status and field; RAMPING until the target is reached.
 
         Raises:
             DeviceFault: the supply reports a quench or a fault.
@@ -217,6 +224,35 @@ class TemperatureController(Thermometer, Protocol):
 
     def read_heater(self) -> float:
         """Measure the heater output as a fraction of its range, 0..1."""
+        ...
+
+    def heater_off(self) -> None:
+        """Switch the heater off."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopReading:
+    """One look at a temperature loop: what it controls (K), where to, and with how much of its heater (0..1).
+
+    `fault` is the instrument's own reason why there is no temperature, which is NaN then. `heating` is false while the
+    heater is switched off. `time_s` is the instant on the station's clock at which it was measured.
+    """
+
+    time_s: float
+    temperature_K: float
+    set_point_K: float
+    heater: float
+    heating: bool
+    fault: str = ""
+
+
+@runtime_checkable
+class HeaterLoop(Protocol):
+    """A temperature loop that can be watched: sensor, set point and heater in one look."""
+
+    def read_loop(self) -> LoopReading:
+        """Measure control temperature, set point and heater; a sensor that has none is told, not raised."""
         ...
 
     def heater_off(self) -> None:
