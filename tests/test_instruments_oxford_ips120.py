@@ -193,7 +193,7 @@ def test_a_quench_is_said_and_neither_a_look_nor_a_hold_takes_it_back(ips: Oxfor
     ips.said.clear()
     driver.hold()
     assert ips.said == ["X"]
-    with pytest.raises(DeviceFault, match="quenched.*not told to go"):
+    with pytest.raises(DeviceFault, match=r"quenched.*not told to go"):
         driver.go()
     assert driver.watch().activity is Activity.QUENCHED
     assert driver.trip_current == pytest.approx(1.2, abs=0.05)
@@ -299,7 +299,7 @@ def test_a_supply_that_goes_to_its_set_point_takes_no_new_one_even_when_it_has_a
 def test_a_go_that_was_acknowledged_and_not_done_is_a_fault(ips: OxfordBench) -> None:
     ips.driver.set_target(1.0)
     ips.fault("ignored", command="A1")
-    with pytest.raises(DeviceFault, match="told to go to the set point, and did not.*X00A0"):
+    with pytest.raises(DeviceFault, match=r"told to go to the set point, and did not.*X00A0"):
         ips.driver.go()
 
 
@@ -350,7 +350,7 @@ def test_a_broken_heater_is_told(ips: OxfordBench) -> None:
     ips.driver.set_heater(False)
     ips.befall("heater_open")
     ips.wait(1.0)
-    with pytest.raises(DeviceFault, match="too little current.*do not ramp"):
+    with pytest.raises(DeviceFault, match=r"too little current.*do not ramp"):
         ips.driver.set_heater(True)
     assert ips.driver.watch().heater is Heater.FAULT
 
@@ -488,7 +488,7 @@ def test_the_sign_is_the_relays_and_changes_at_zero_only(ps: OxfordBench) -> Non
     ps.move(1.0, 0.04)
     ps.driver.hold()
     ps.said.clear()
-    with pytest.raises(DeviceFault, match="1 A are in the leads.*go to zero first"):
+    with pytest.raises(DeviceFault, match=r"1 A are in the leads.*go to zero first"):
         ps.driver.set_target(-1.0)
     assert not [line for line in ps.said if line[0] in "PI"]
     ps.move(0.0, 0.04)
@@ -508,5 +508,5 @@ def test_the_sign_is_the_relays_and_changes_at_zero_only(ps: OxfordBench) -> Non
 
 def test_a_number_with_a_point_is_none_of_a_ps120(ps: OxfordBench) -> None:
     ps.fault("answer", text="R+1.11", command="R5", count=2)
-    with pytest.raises(ReplyError, match="1.11"):
+    with pytest.raises(ReplyError, match=r"1\.11"):
         ps.driver.watch()
