@@ -264,15 +264,15 @@ class _VisaWire:
             raise Broken(str(error)) from error
 
     def line(self, until_s: float) -> bytes:
-        data = b""
+        whole = bytearray()
         while True:
             chunk, status = self._chunk(until_s - self._clock.now())
-            data = data + chunk if data else chunk
+            if status not in (_FULL, _TIMEOUT):
+                return bytes(whole + chunk) if whole else chunk
+            whole += chunk
             if status == _TIMEOUT:
-                raise Silent(data)
-            if status != _FULL:
-                return data
-            if len(data) > LONGEST_REPLY:
+                raise Silent(bytes(whole))
+            if len(whole) > LONGEST_REPLY:
                 raise Endless
 
     def exactly(self, count: int, until_s: float) -> bytes:
