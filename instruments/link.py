@@ -73,7 +73,7 @@ class Link(Adapter):
         # What the driver says of its instrument: see `adopt`.
         self._greeting_lines, self._message_bit = 0, 0x10
         self._fence: tuple[str, Callable[[str], bool]] | None = None
-        self._verify: Callable[[], object] | None = None
+        self._verifies: list[Callable[[], object]] = []
         # How far the line can be trusted.
         self._dirty = self._fence_failed = False
         self._greeting_due = 0
@@ -91,14 +91,16 @@ class Link(Adapter):
         greeting_lines: int = 0,
         message_bit: int = 0x10,
     ) -> None:
-        """Take from a driver what it knows of its instrument.
+        """Take from a driver what it knows of its instrument. Several drivers may share a link: each verifies its own.
 
         `verify` finds out, after a reconnection, whether the same instrument answers; it raises if not. `fence` is a
         query and a test of its reply: whatever comes before that reply is older. `greeting_lines` come unasked at each
         connection. `message_bit` of the status byte tells that a reply waits (IEEE 488 and USB); 0 if none does.
         """
-        self._verify, self._fence = verify, fence
-        self._greeting_lines = self._greeting_due = greeting_lines
+        self._verifies.append(verify)
+        self._fence = fence
+        if greeting_lines > self._greeting_lines:
+            self._greeting_lines = self._greeting_due = greeting_lines
         if message_bit != self._message_bit:
             self._message_bit = message_bit
             self._wire = wire_on(self.connection, self._clock, self._read_end, message_bit)
@@ -385,8 +387,8 @@ class Link(Adapter):
         self._greeting_due = self._greeting_lines
         self._reconnecting = True
         try:
-            if self._verify is not None:
-                self._verify()
+            for verify in self._verifies:
+                verify()
         except RemanenceError as error:
             said = "it does not answer" if isinstance(error, DeadlineError) else "what answers is not what it was"
             self._disconnect(f"{said}: {error.what}")
