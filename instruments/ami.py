@@ -7,13 +7,13 @@ at opening and looked at before each order. A target told while the supply ramps
 at once, so the driver pauses first. With the switch cold the leads go at a rate of their own (`PS:PSRR`).
 """
 
-import math
 import re
 from typing import Any, ClassVar
 
 from ..core.capabilities import Activity, Heater, SupplyReading
-from ..core.errors import ConfigError, DeviceFault, LimitError, ReplyError
-from .driver import Driver, measurement, strict_float, strict_int
+from ..core.errors import DeviceFault, ReplyError
+from .ampere_supply import AmpereSupply
+from .driver import measurement, strict_float, strict_int
 from .link import Link
 
 _IDENTITY = re.compile(
@@ -31,14 +31,12 @@ _STATES = {
 _RAMPING, _HOLDING, _HEATING, _COOLING = 1, 2, 9, 10
 _FIELD_UNITS = {0: ("kilogauss", 10.0), 1: ("tesla", 1.0)}
 _RATE_UNITS = {0: ("seconds", 1.0), 1: ("minutes", 60.0)}
-_FIELD_CONSTANT_TOLERANCE = 1e-3
-_FASTEST_A_per_s = 10.0
 _MOST_ERRORS = 20
 # From here on the inductance may be asked.
 _LATE_FIRMWARE = (2, 59)
 
 
-class AMI430(Driver):
+class AMI430(AmpereSupply):
     """One axis. `tesla_per_ampere` is the magnet's field constant, which the supply must agree with.
 
     `greeting` says whether it greets who connects; by default it does on port 7180 and nowhere else.
@@ -50,28 +48,26 @@ class AMI430(Driver):
     read_end: ClassVar[str] = "\r\n"
     deadline_s: ClassVar[float] = 1.0
     reverses_through_zero = False
-    current_step_A: float = 1e-4
     rate_step_A_per_s: float = 1e-6
+    fastest_A_per_s: ClassVar[float] = 10.0
     settings_table: ClassVar[tuple[str, ...]] = (
         "field_constant", "current_limit", "voltage_limit", "segments", "target", "quench_detection", "switch_fitted",
         "heating_time", "cooling_time",
     )  # fmt: skip
 
-    state: int = measurement("STATE?", """Get what the supply does as a code, 1 to 11.""", cast=int)
+    state: int = measurement("STATE?", """Get what the supply does (no unit) as its code, 1 to 11.""", cast=int)
     output: float = measurement("CURR:SUPP?", """Measure the current in the leads (A).""")
     coil: float = measurement("CURR:MAG?", """Measure the coil's current as the supply knows or remembers it (A).""")
     target: float = measurement("CURR:TARG?", """Get the set point (A).""")
     voltage: float = measurement("VOLT:SUPP?", """Measure the voltage at the supply's output (V).""")
     current_limit: float = measurement("CURR:LIM?", """Get the largest current that it goes to (A).""")
     voltage_limit: float = measurement("VOLT:LIM?", """Get the output voltage limit (V).""")
-    segments: int = measurement("RAMP:RATE:SEG?", """Get the number of ramp segments as a count.""", cast=int)
-    switch_fitted: bool = measurement(
-        "PS:INST?", """Get whether a persistent switch is fitted, as a bool.""", cast=bool
-    )
-    heater_on: bool = measurement("PS?", """Get whether the switch heater is on, as a bool.""", cast=bool)
-    persistent: bool = measurement("PERS?", """Get whether the magnet is in persistent mode, as a bool.""", cast=bool)
-    quenched: bool = measurement("QU?", """Get whether a quench is latched, as a bool.""", cast=bool)
-    quench_detection: bool = measurement("QU:DET?", """Get whether it watches for quenches, as a bool.""", cast=bool)
+    segments: int = measurement("RAMP:RATE:SEG?", """Get the number of ramp segments (no unit).""", cast=int)
+    switch_fitted: bool = measurement("PS:INST?", """Get whether a persistent switch is fitted (no unit).""", cast=bool)
+    heater_on: bool = measurement("PS?", """Get whether the switch heater is on (no unit).""", cast=bool)
+    persistent: bool = measurement("PERS?", """Get whether the magnet is in persistent mode (no unit).""", cast=bool)
+    quenched: bool = measurement("QU?", """Get whether a quench is latched (no unit).""", cast=bool)
+    quench_detection: bool = measurement("QU:DET?", """Get whether it watches for quenches (no unit).""", cast=bool)
     cold_rate: float = measurement("PS:PSRR?", """Get the rate of the leads while the switch is cold (A/s).""")
     heating_time: float = measurement("PS:HTIME?", """Get how long the switch is heated before a ramp (s).""")
     cooling_time: float = measurement("PS:CTIME?", """Get how long the switch is cooled before a ramp (s).""")
@@ -81,10 +77,7 @@ class AMI430(Driver):
         if greeting is None:
             greeting = "::7180::" in link.address
         self.greeting_lines = 2 if greeting else 0  # pyright: ignore[reportAttributeAccessIssue]  this port's
-        super().__init__(link, name)
-        if not (math.isfinite(tesla_per_ampere) and tesla_per_ampere > 0):
-            raise ConfigError(f"tesla_per_ampere must be positive, not {tesla_per_ampere!r}", where=self.name)
-        self.tesla_per_ampere = tesla_per_ampere
+        super().__init__(link, name, tesla_per_ampere=tesla_per_ampere)
         self.firmware: tuple[int, ...] = ()
         # What the supply can give (A), read from it; until then it is told no current.
         self._range_A = (0.0, 0.0)
@@ -110,14 +103,7 @@ class AMI430(Driver):
                 raise self.reply_error("*IDN?", identity)
             self.firmware = tuple(int(part) for part in match["firmware"].split("."))
             self._errors()
-            constant = self.field_constant
-            if abs(constant - self.tesla_per_ampere) > _FIELD_CONSTANT_TOLERANCE * self.tesla_per_ampere:
-                raise ConfigError(
-                    f"the supply's field constant is {constant:.6g} T/A, the station's {self.tesla_per_ampere:.6g} T/A",
-                    where=self.name,
-                    state="Nothing was sent that moves the magnet",
-                    do="find out which is the magnet's, and correct the other",
-                )
+            self._compare(self.field_constant)
             if self._unit("RAMP:RATE:UNITS?", _RATE_UNITS)[1] != 1.0:
                 self._order("CONF:RAMP:RATE:UNITS 0")
             limit_A = self.current_limit
@@ -191,10 +177,7 @@ class AMI430(Driver):
             errors, state = self._errors(), self.state
             word, activity = self._meaning(state)
             if activity is Activity.RAMPING:
-                raise DeviceFault(
-                    f"told to pause, the supply is {word}: {'; '.join(errors) or 'it names no error'}",
-                    where=self.name, do="press RAMP/PAUSE at the supply",
-                )  # fmt: skip
+                raise self._not_done("pause", f"is {word}", errors)
 
     def set_rate(self, rate_A_per_s: float) -> float:
         """Tell the rate of the next move in every segment, or that of the leads while the switch is cold.
@@ -205,13 +188,7 @@ class AMI430(Driver):
             LimitError: not finite, below the step or above 10 A/s; nothing was sent.
             DeviceFault: the supply refuses it, or its rates are not per second any more.
         """
-        steps = math.floor(rate_A_per_s / self.rate_step_A_per_s + 1e-9) if math.isfinite(rate_A_per_s) else 0
-        if not (steps >= 1 and rate_A_per_s <= _FASTEST_A_per_s):
-            raise LimitError(
-                f"a rate of {rate_A_per_s:g} A/s is outside {self.rate_step_A_per_s:g} … {_FASTEST_A_per_s:g} A/s",
-                where=self.name, state="Nothing was sent", do="ask for a rate that the supply has",
-            )  # fmt: skip
-        rate = f"{steps * self.rate_step_A_per_s:.6f}"
+        rate = f"{self._rounded_down(rate_A_per_s):.6f}"
         with self.link.lock:
             self._check_rate_unit()
             if self.switch_fitted and not self.heater_on:
@@ -229,12 +206,7 @@ class AMI430(Driver):
             LimitError: not finite or beyond what the supply can give; nothing was sent.
             DeviceFault: the supply refuses it.
         """
-        low_A, high_A = self._range_A
-        if not (math.isfinite(target_A) and low_A <= target_A <= high_A):
-            raise LimitError(
-                f"{target_A:g} A is outside {low_A:g} … {high_A:g} A", where=self.name, state="Nothing was sent",
-                do="ask for a current that the supply has",
-            )  # fmt: skip
+        self._refuse_beyond(target_A, *self._range_A)
         with self.link.lock:
             self.hold()
             self._order(f"CONF:CURR:TARG {target_A:.4f}")
@@ -253,10 +225,7 @@ class AMI430(Driver):
             if errors or state not in (_RAMPING, _HOLDING):
                 if activity is Activity.RAMPING:
                     self.hold()
-                raise DeviceFault(
-                    f"told to ramp, the supply is {word}: {'; '.join(errors) or 'it names no error'}",
-                    where=self.name, do="look at the supply: it did not take the order as it should",
-                )  # fmt: skip
+                raise self._not_done("ramp", f"is {word}", errors)
 
     def set_heater(self, on: bool) -> None:
         """Order the switch heater on or off; the supply then refuses to ramp for its heating or cooling time.
@@ -266,16 +235,12 @@ class AMI430(Driver):
         """
         with self.link.lock:
             self._order(f"PS {int(on)}")
-            if self.heater_on is not on:
-                raise DeviceFault(
-                    f"the switch heater was told to be {'on' if on else 'off'} and is not", where=self.name,
-                    do="look at the supply and the wiring of its switch heater",
-                )  # fmt: skip
+            self._check_heater(on, self.heater_on)
 
     def settings(self) -> dict[str, Any]:
-        """The table, the constant the driver converts with, and the inductance where the firmware tells it."""
+        """The table, the station's field constant, and the inductance where the firmware tells it."""
         late = {"inductance": self.inductance} if self.firmware >= _LATE_FIRMWARE else {}
-        return super().settings() | late | {"tesla_per_ampere": self.tesla_per_ampere}
+        return super().settings() | late
 
     # How it is spoken to
 

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..core.capabilities import Activity, FieldReading, Heater, Programmed, SupplyReading, SupplyStatus
-from ..core.errors import ConfigError, DeadlineError, DeviceFault, LimitError, ReplyError
-from .driver import Driver, measurement, strict_float
+from ..core.errors import ConfigError, DeadlineError, DeviceFault, ReplyError
+from .ampere_supply import AmpereSupply
+from .driver import measurement, strict_float
 from .link import Link
 
 # XON may stand before a reply, then the head: eight characters (dots, or the time) and a blank.
@@ -31,7 +32,6 @@ _RAMPING = re.compile(r"RAMPING FROM [0-9.]+ TO " + _SHOWN + r" AT (?P<rate>[0-9
 _TRIP = re.compile(r"(?P<why>[A-Z]+) TRIP AT " + _SHOWN)
 # Below this the relay may be turned, so its sign is asked anew before a current above it is believed.
 _ZERO_A = 5e-3
-_FIELD_CONSTANT_TOLERANCE = 1e-3
 # What a supply that lost its constant says of it in a fingerprint: nothing that a constant could be.
 _NO_CONSTANT = "none entered"
 
@@ -68,7 +68,7 @@ def _sign_of(reply: str) -> str:
     return signs[direction]
 
 
-class SMS120C(Driver):
+class SMS120C(AmpereSupply):
     """A 120 A SMS. `tesla_per_ampere` is the magnet's field constant, which the supply must agree with.
 
     `pause_replies` is 2 for a supply that answers `PAUSE` with a second line, its ramp status, as some do.
@@ -82,8 +82,8 @@ class SMS120C(Driver):
     deadline_s: ClassVar[float] = 1.0
     reverses_through_zero = True
     largest_A: ClassVar[float] = 120.0
-    current_step_A: float = 1e-4
-    rate_step_A_per_s: float = 1e-4
+    # Nobody says what the fastest is; a rate that crosses the range in ten seconds is meant per minute.
+    fastest_A_per_s: ClassVar[float] = 12.0
     settings_table: ClassVar[tuple[str, ...]] = ("field_constant", "voltage_limit", "heater_output", "units", "rate")
 
     field_constant: float = measurement(
@@ -103,7 +103,7 @@ class SMS120C(Driver):
     )
     units: str = measurement(
         "TESLA",
-        """Get the unit the supply shows, `AMPS` or `TESLA`, as text.""",
+        """Get the unit the supply shows (no unit): `AMPS` or `TESLA`.""",
         preprocess_reply=_text_of("UNITS"),
         cast=str,
         separator="\n",
@@ -133,12 +133,9 @@ class SMS120C(Driver):
     )
 
     def __init__(self, link: Link, name: str = "", *, tesla_per_ampere: float, pause_replies: int = 1) -> None:
-        super().__init__(link, name)
-        if not (math.isfinite(tesla_per_ampere) and tesla_per_ampere > 0):
-            raise ConfigError(f"tesla_per_ampere must be positive, not {tesla_per_ampere!r}", where=self.name)
+        super().__init__(link, name, tesla_per_ampere=tesla_per_ampere)
         if pause_replies not in (1, 2):
             raise ConfigError(f"pause_replies is 1 or 2, not {pause_replies!r}", where=self.name)
-        self.tesla_per_ampere = tesla_per_ampere
         self._pause_replies = pause_replies
         # The relay's sign, None while it may have been turned since it was read.
         self._sign: int | None = None
@@ -173,14 +170,7 @@ class SMS120C(Driver):
             ConfigError: the supply and station.toml disagree about the magnet.
             DeviceFault: the supply has no field constant, as after power-on.
         """
-        constant = self.field_constant
-        if abs(constant - self.tesla_per_ampere) > _FIELD_CONSTANT_TOLERANCE * self.tesla_per_ampere:
-            raise ConfigError(
-                f"the supply's field constant is {constant:.6f} T/A, the station's {self.tesla_per_ampere:.6f} T/A",
-                where=self.name,
-                state="Nothing was sent that moves the magnet",
-                do="find out which is the magnet's, and correct the other",
-            )
+        self._compare(self.field_constant)
         if self.units != "AMPS" and (units := self._ask("TESLA OFF", "UNITS")) != "AMPS":
             raise DeviceFault(f"told to show ampere, the supply shows {units!r}", where=self.name)
         self._sign = self.direction
@@ -243,14 +233,8 @@ class SMS120C(Driver):
         Raises:
             LimitError: not finite, below the step, or over the whole range in less than ten seconds; nothing was sent.
         """
-        # Rounded down: the supply's own rounding could end above what was asked.
-        steps = math.floor(rate_A_per_s / self.rate_step_A_per_s + 1e-9) if math.isfinite(rate_A_per_s) else 0
-        if not (steps >= 1 and rate_A_per_s <= 0.1 * self.largest_A):
-            raise LimitError(
-                f"a rate of {rate_A_per_s:g} A/s is outside {self.rate_step_A_per_s:g} … {0.1 * self.largest_A:g} A/s",
-                where=self.name, state="Nothing was sent", do="ask for a rate that the supply has",
-            )  # fmt: skip
-        self._ask(f"SET RAMP {steps * self.rate_step_A_per_s:.5f}", "RAMP RATE")
+        rate_A_per_s = self._rounded_down(rate_A_per_s)
+        self._ask(f"SET RAMP {rate_A_per_s:.5f}", "RAMP RATE")
         return self.rate
 
     def set_target(self, target_A: float) -> float:
@@ -260,11 +244,7 @@ class SMS120C(Driver):
             LimitError: not finite or beyond the supply's range; nothing was sent.
             DeviceFault: the relay did not change sign, or the supply refuses the set point.
         """
-        if not (math.isfinite(target_A) and abs(target_A) <= self.largest_A):
-            raise LimitError(
-                f"{target_A:g} A is outside ±{self.largest_A:g} A", where=self.name, state="Nothing was sent",
-                do="ask for a current that the supply has",
-            )  # fmt: skip
+        self._refuse_beyond(target_A, -self.largest_A, self.largest_A)
         with self.link.lock:
             # A set point told while a ramp is released moves the magnet at once.
             self.hold()
@@ -309,10 +289,6 @@ class SMS120C(Driver):
                 f"told {command!r}, the supply says the heater is {said!r}", where=self.name,
                 do="look at the supply and the wiring of its switch heater",
             )  # fmt: skip
-
-    def settings(self) -> dict[str, Any]:
-        """The table, and the constant the driver converts with."""
-        return super().settings() | {"tesla_per_ampere": self.tesla_per_ampere}
 
     # In tesla, for a guard that works in tesla
 
@@ -434,6 +410,7 @@ class SMS60C(SMS120C):
 
     model: ClassVar[str] = "SMS60C"
     largest_A: ClassVar[float] = 60.0
+    fastest_A_per_s: ClassVar[float] = 6.0
     rate_step_A_per_s: float = 5e-5
 
 
@@ -442,4 +419,5 @@ class SMS10C(SMS120C):
 
     model: ClassVar[str] = "SMS10C"
     largest_A: ClassVar[float] = 10.0
+    fastest_A_per_s: ClassVar[float] = 1.0
     rate_step_A_per_s: float = 1e-5

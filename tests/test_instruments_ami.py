@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from remanence.core.capabilities import Activity, Heater, MagnetPowerSupply
 from remanence.core.errors import CommunicationError, ConfigError, DeadlineError, DeviceFault, LimitError, ReplyError
@@ -121,6 +121,7 @@ def test_a_rate_that_the_supply_has_not_is_refused_before_a_byte_is_sent(bench: 
 
 
 def test_a_rate_is_rounded_down_to_the_step_and_never_up(bench: SupplyBench) -> None:
+    @settings(deadline=None)
     @given(st.floats(1e-6, 0.5))
     def never_up(rate: float) -> None:
         # The last bit of a float is no rate.
