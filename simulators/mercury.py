@@ -199,12 +199,23 @@ class MercuryPanel(FrontPanel):
         return command.startswith("SET:")
 
     def acknowledge(self, command: str) -> str | None:
-        """The command and VALID."""
-        return f"STAT:{command}:VALID"
+        """The command, with VALID behind each of its pairs."""
+        return self._answer_pairs(command, "VALID")
 
     def refuse(self, command: str) -> str | None:
-        """The command and DENIED."""
-        return f"STAT:{command}:{DENIED}"
+        """The command, with DENIED behind each of its pairs."""
+        return self._answer_pairs(command, DENIED)
+
+    def _answer_pairs(self, command: str, word: str) -> str:
+        said = ["STAT", "SET"]
+        try:
+            nouns, words = self._find(command.split(":")[1:], said)
+            _branch, words = self._descend(nouns, words, said)
+        except Refusal as refusal:
+            return ":".join((*said, refusal.word))
+        for name, value in zip(words[::2], words[1::2], strict=False):
+            said += name, value, word
+        return ":".join(said)
 
 
 def board(nick: str, kind: str = "") -> Nouns:

@@ -480,6 +480,10 @@ def test_mercury_ips_front_panel_and_power_switch(mercury: Bench) -> None:
             mercury.panel.turn(knob, text)
     assert mercury.panel.refuse("SET:DEV:GRPZ:PSU:ACTN:HOLD") == "STAT:SET:DEV:GRPZ:PSU:ACTN:HOLD:DENIED"
     assert mercury.panel.acknowledge("SET:DEV:GRPZ:PSU:ACTN:HOLD") == "STAT:SET:DEV:GRPZ:PSU:ACTN:HOLD:VALID"
+    pairs = "SET:DEV:GRPZ:PSU:SIG:CSET:1.0:RCST:2.0"
+    assert mercury.panel.acknowledge(pairs) == "STAT:SET:DEV:GRPZ:PSU:SIG:CSET:1.0:VALID:RCST:2.0:VALID"
+    assert mercury.panel.refuse(pairs) == "STAT:SET:DEV:GRPZ:PSU:SIG:CSET:1.0:DENIED:RCST:2.0:DENIED"
+    assert mercury.panel.acknowledge("SET:DEV:GRPA:PSU:ACTN:HOLD") == "STAT:SET:DEV:GRPA:NOT_FOUND"
 
 
 # ITC503
