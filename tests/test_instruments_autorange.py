@@ -116,10 +116,10 @@ def test_an_interference_that_only_the_small_ranges_cannot_stand_is_tried_ever_m
     assert sum(t > 10000.0 for t in times_s) < sum(t < 600.0 for t in times_s)
 
 
-# Out of an overload, which does not say how large the signal is, one decade up and once down.
+# Out of an overload, which does not say how large the signal is, one decade up and then down to what fits.
 @pytest.mark.parametrize(
     ("part", "most"),
-    [(0.25, 1), (0.28, 1), (0.3, 0), (0.5, 0), (0.6, 0), (0.84, 1), (0.85, 1), (0.86, 1), (1.0, 2), (1.09, 2)],
+    [(0.25, 1), (0.28, 1), (0.3, 0), (0.5, 0), (0.6, 0), (0.84, 1), (0.85, 1), (0.86, 1), (1.0, 2), (1.09, 3)],
 )
 def test_a_noisy_signal_at_a_boundary_changes_the_range_once_and_never_again(part: float, most: int):
     noise = np.random.default_rng(7).normal(0.0, 0.03, 20000)
@@ -127,6 +127,7 @@ def test_a_noisy_signal_at_a_boundary_changes_the_range_once_and_never_again(par
     for n in noise:
         meter.read(part * 1e-3 * (1.0 + n))
     assert len(meter.changes) <= most, meter.changes
+    assert to_and_fro(meter.changes) == 0
 
 
 @given(
@@ -183,3 +184,16 @@ def test_an_overload_in_the_largest_range_stays_there():
 def test_an_autorange_of_nothing_is_refused(ranges_V: tuple[float, ...], delay_s: float):
     with pytest.raises(ConfigError):
         Autorange(ranges_V, delay_s)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.3, 0.5, 0.7, 0.85, 1.0])
+@pytest.mark.parametrize("deviation", [0.05, 0.15, 0.3, 1.0])
+@pytest.mark.parametrize("seed", [11, 14, 23, 29])
+def test_a_signal_lost_in_noise_without_bounds_is_not_chased(part: float, deviation: float, seed: int):
+    noise = np.random.default_rng(seed).normal(0.0, deviation * 1e-6, 20000)
+    meter = Meter(1e-6)
+    for n in noise:
+        meter.read(part * 1e-6 + n)
+    # Three hours.
+    assert to_and_fro(meter.changes) <= 1, meter.changes
+    assert len(meter.changes) <= 5
