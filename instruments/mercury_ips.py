@@ -46,8 +46,12 @@ class MercuryIPS(GroupReadings):
         group: str = "GRPZ",
         thermometer: str = "MB1.T1",
         level_meter: str = "DB5.L1",
+        tesla_per_ampere: float | None = None,
     ) -> None:
-        super().__init__(link, name, group=group, thermometer=thermometer, level_meter=level_meter)
+        super().__init__(
+            link, name, group=group, thermometer=thermometer, level_meter=level_meter,
+            tesla_per_ampere=tesla_per_ampere,
+        )  # fmt: skip
         # Nothing is in range before the supply has said what is.
         self._limit_A = 0.0
 
@@ -55,7 +59,7 @@ class MercuryIPS(GroupReadings):
         """Get the identity; find the group under the name that this firmware has for it, its limit and its switch.
 
         Raises:
-            ConfigError: this iPS has no such group; the message names those that it has.
+            ConfigError: this iPS has no such group (the message names those that it has), or another magnet there.
             ReplyError: something else answers at this address.
         """
         with self.link.lock:

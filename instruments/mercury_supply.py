@@ -8,10 +8,13 @@ import re
 
 from ..core.capabilities import Activity, Heater
 from ..core.errors import ConfigError
+from .field_constant import disagreement, positive
 from .link import Link
 from .mercury import MercuryDriver, Refused
 
 _s_per_min = 60.0
+# How far the field constants of supply and station may be apart.
+_TOLERANCE = 1e-3
 _GROUP = re.compile(r"GRP[A-Z0-9]")
 ACTIONS = {
     "HOLD": Activity.HOLDING, "RTOS": Activity.RAMPING, "RTOZ": Activity.RAMPING, "CLMP": Activity.CLAMPED,
@@ -26,7 +29,8 @@ _FIXED = ("ATOB", "CLIM", "VLIM", "IND", "BIPL", "SWPR", "SWONT", "SWOFT")
 class GroupReadings(MercuryDriver):
     """The readings of the group of units `group`, as GRPZ. The drivers of several groups may share one link.
 
-    `thermometer` and `level_meter` are the boards with the magnet's sensors.
+    `thermometer` and `level_meter` are the boards with the magnet's sensors. `tesla_per_ampere` is the magnet's field
+    constant; where it is given, the supply must agree with it.
     """
 
     def __init__(
@@ -37,8 +41,10 @@ class GroupReadings(MercuryDriver):
         group: str = "GRPZ",
         thermometer: str = "MB1.T1",
         level_meter: str = "DB5.L1",
+        tesla_per_ampere: float | None = None,
     ) -> None:
         super().__init__(link, name)
+        self.tesla_per_ampere = positive(tesla_per_ampere, self.name)
         if _GROUP.fullmatch(group) is None:
             raise ConfigError(f"{group!r} is no group of an iPS", where=self.name, do="write it like GRPZ")
         self.group, self.thermometer, self.level_meter = group, thermometer, level_meter
@@ -109,7 +115,7 @@ class GroupReadings(MercuryDriver):
         """Take the name that this firmware has for magnet supplies, and see what it can say.
 
         Raises:
-            ConfigError: this iPS has no such group; the message names those that it has.
+            ConfigError: this iPS has no such group (the message names those that it has), or another magnet there.
         """
         kind = "SPSU" if self.firmware >= (2, 6) else "PSU"
         self.address, self.signals = f"DEV:{self.group}:{kind}", f"DEV:{self.group}:{kind}:SIG"
@@ -122,6 +128,10 @@ class GroupReadings(MercuryDriver):
             raise ConfigError(
                 f"this iPS has no group {self.group}", where=self.where(), do=f"groups are {', '.join(groups)}"
             ) from refusal
+        if self.tesla_per_ampere is not None:
+            constant = self.field_constant
+            if abs(constant - self.tesla_per_ampere) > _TOLERANCE * self.tesla_per_ampere:
+                raise disagreement(constant, self.tesla_per_ampere, self.where())
         self.has_switch = self._understands(self.signals, "SWHT")
         self.has_status = self._understands(self.address, "STAT")
 

@@ -34,8 +34,10 @@ class IPS120(SupplyReadings):
         "heater_current", "recorded_current", "trip_current",
     )  # fmt: skip
 
-    def __init__(self, link: Link, name: str = "", *, isobus: int | None = None) -> None:
-        super().__init__(link, name, isobus=isobus)
+    def __init__(
+        self, link: Link, name: str = "", *, isobus: int | None = None, tesla_per_ampere: float | None = None
+    ) -> None:
+        super().__init__(link, name, isobus=isobus, tesla_per_ampere=tesla_per_ampere)
         self._limits_A = -_LARGEST_A, _LARGEST_A
 
     def check_identity(self) -> str:
@@ -43,6 +45,7 @@ class IPS120(SupplyReadings):
 
         Raises:
             ReplyError: something else answers, or its limits are none of this model's.
+            ConfigError: supply and station disagree about the magnet.
         """
         with self.link.lock:
             identity = super().check_identity()
@@ -56,6 +59,7 @@ class IPS120(SupplyReadings):
                     where=self.where(), state="Nothing was sent that moves the magnet",
                     do="check the model and the units of its numbers",
                 )  # fmt: skip
+            self.compare_constant()
             if status.fast and status.action in (HOLD, CLAMPED) and status.remote:
                 self.order(f"M{SLOW_MODES[status.mode]}")
         return identity

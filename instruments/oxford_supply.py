@@ -11,10 +11,13 @@ from typing import ClassVar
 
 from ..core.capabilities import Activity, Heater
 from ..core.errors import DeviceFault
+from .field_constant import disagreement, positive
 from .link import Link
 from .oxford import REMOTE, REMOTE_LOCKED, LetterDriver, decimals
 
 _s_per_min = 60.0
+# How far the field constants of supply and station may be apart.
+_TOLERANCE = 1e-3
 # The digit behind `A`.
 HOLD, TO_SET, TO_ZERO, CLAMPED = 0, 1, 2, 4
 _QUENCHED_BIT = 1
@@ -68,13 +71,35 @@ class Status:
 
 
 class SupplyReadings(LetterDriver):
-    """The readings of such a supply. `scale` is what a number on the wire is multiplied with."""
+    """The readings of such a supply. `scale` is what a number on the wire is multiplied with.
+
+    `tesla_per_ampere` is the magnet's field constant; where it is given, the supply must agree with it.
+    """
 
     scale: ClassVar[float] = 1.0
 
-    def __init__(self, link: Link, name: str = "", *, isobus: int | None = None) -> None:
+    def __init__(
+        self, link: Link, name: str = "", *, isobus: int | None = None, tesla_per_ampere: float | None = None
+    ) -> None:
         super().__init__(link, name, isobus=isobus)
+        self.tesla_per_ampere = positive(tesla_per_ampere, self.name)
         self.resolve("0.0000", "0.000")
+
+    def compare_constant(self) -> None:
+        """Refuse a supply whose rate in tesla is not its rate in ampere times the station's field constant.
+
+        Raises:
+            ConfigError: they differ by more than the digits of the two rates and a thousandth allow.
+        """
+        if self.tesla_per_ampere is None:
+            return
+        texts = self.reading(9), self.reading(6)
+        self.read_status()
+        tesla, ampere = (float(text) * self.scale for text in texts)
+        tesla_off, ampere_off = (0.5 * self.scale * 10.0 ** -decimals(text) for text in texts)
+        told = self.tesla_per_ampere * ampere
+        if abs(tesla - told) > tesla_off + self.tesla_per_ampere * ampere_off + _TOLERANCE * told:
+            raise disagreement(tesla / ampere if ampere else 0.0, self.tesla_per_ampere, self.where())
 
     def resolve(self, current: str, rate: str) -> None:
         """Take the resolutions from the digits that the supply shows."""

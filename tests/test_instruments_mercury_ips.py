@@ -391,6 +391,22 @@ def test_a_magnet_without_a_switch_has_no_heater_to_order(make: Make) -> None:
 # What must not change behind the guard's back
 
 
+@pytest.mark.parametrize("constant", [0.135, 0.1351])
+def test_supply_and_station_agree_about_the_magnet(make: Make, constant: float) -> None:
+    bench = make(tesla_per_ampere=constant)
+    bench.driver.check_identity()
+
+
+@pytest.mark.parametrize("constant", [0.13, 0.1365, 0.0135, 1.35])
+def test_a_supply_for_another_magnet_is_refused(make: Make, constant: float) -> None:
+    bench = make(tesla_per_ampere=constant)
+    with pytest.raises(ConfigError, match=r"the supply's field constant is 0\.13"):
+        bench.driver.check_identity()
+    for wrong in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ConfigError, match="must be positive"):
+            make(tesla_per_ampere=wrong)
+
+
 def test_a_full_look_has_constant_limits_and_set_up_as_the_supply_words_them(ips: OxfordBench) -> None:
     reading = ips.driver.inspect()
     assert dict(reading.fingerprint or ()) == {
