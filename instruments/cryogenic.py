@@ -120,13 +120,13 @@ class SMS120C(AmpereSupply):
     )
     direction: int = measurement(
         "GET SIGN",
-        """Get the sign of the polarity relay as +1, −1, or 0 when it is open (dimensionless).""",
+        """Get the sign of the polarity relay (no unit): +1, −1, or 0 when it is open.""",
         preprocess_reply=_sign_of,
         cast=int,
     )
     heater: str = measurement(
         "HEATER",
-        """Get what the supply says of the switch heater as text (`ON`, `OFF`, `SWITCHED OFF AT …`).""",
+        """Get what the supply says of the switch heater (no unit): `ON`, `OFF`, `SWITCHED OFF AT …`.""",
         preprocess_reply=_text_of("HEATER STATUS"),
         cast=str,
         separator="\n",

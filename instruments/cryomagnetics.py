@@ -2,8 +2,9 @@
 
 Wire facts: the drivers of QCoDeS, the University of Twente and users of the 4G and of attocube's APS100, which speaks
 the same language; no manual is public. Values carry their unit, `-1.2345kG`; the supply knows ampere and gauss, and
-takes limits in the unit it shows. The driver works in ampere. Orders are silent, so each is followed by `*ESR?` and
-what it set is read back. A sweep goes to a limit, not to a set point: `SWEEP UP` to the upper one wherever that is,
+takes limits in the unit it shows. The driver works in ampere. Several queries share a line, and so do their answers,
+with a `;` between: a number that was cut is then no answer at all. Orders are silent, so each is followed by `*ESR?`,
+and what it set is read back. A sweep goes to a limit, not to a set point: `SWEEP UP` to the upper one wherever that is,
 `DOWN` to the lower; so the driver sets both, the one to the target, the other to where the current is.
 """
 
@@ -22,7 +23,7 @@ _VOLTS = re.compile(r"(?P<value>[+-]?[0-9.]+) ?V")
 _SWEEPS = (
     (re.compile(r"sweep(?:ing)? up(?: (?:fast|slow))?", re.IGNORECASE), "up"),
     (re.compile(r"sweep(?:ing)? down(?: (?:fast|slow))?", re.IGNORECASE), "down"),
-    (re.compile(r"(?:sweep(?:ing)? to zero|zeroing)(?: (?:fast|slow))?", re.IGNORECASE), "zero"),
+    (re.compile(r"(?:sweep(?:ing)?(?: to)? zero|zeroing)(?: (?:fast|slow))?", re.IGNORECASE), "zero"),
     (re.compile(r"(?:sweep )?paused?", re.IGNORECASE), "paused"),
     (re.compile(r"standby", re.IGNORECASE), "standby"),
 )
@@ -53,11 +54,9 @@ class Model4G(AmpereSupply):
     reverses_through_zero = False
     settings_table: ClassVar[tuple[str, ...]] = ("units", "voltage_limit", "ranges", "rates")
 
-    units: str = measurement("UNITS?", """Get the unit the supply shows (no unit): `A` or `kG`.""", cast=str)
     voltage: float = measurement("VOUT?", """Measure the voltage at the output (V).""", preprocess_reply=_volts)
     voltage_limit: float = measurement("VLIM?", """Get the output voltage limit (V).""", preprocess_reply=_volts)
     heater_on: bool = measurement("PSHTR?", """Get whether the switch heater is on (no unit).""", cast=bool)
-    status_byte: int = measurement("*STB?", """Get the status byte (no unit), a sum of bits.""", cast=int)
 
     def __init__(
         self, link: Link, name: str = "", *, tesla_per_ampere: float, largest_A: float = 100.0,
@@ -73,14 +72,19 @@ class Model4G(AmpereSupply):
         self._restarted = self._opened = False
 
     @property
+    def units(self) -> str:
+        """Get the unit the supply shows (no unit): `A`, `G` or `kG`."""
+        return self._unit_of(self.ask("UNITS?"))
+
+    @property
     def ranges(self) -> tuple[float, ...]:
         """Get the upper ends of the rate ranges (A)."""
-        return tuple(self.ask_float(f"RANGE? {number}") for number in range(_RANGES))
+        return self._numbers("RANGE?", _RANGES)
 
     @property
     def rates(self) -> tuple[float, ...]:
         """Get the rate in each range, and that of a fast sweep (A/s)."""
-        return tuple(self.ask_float(f"RATE? {number}") for number in range(_FAST + 1))
+        return self._numbers("RATE?", _FAST + 1)
 
     def check_identity(self) -> str:
         """Get the identity; take the supply into remote and put it into ampere.
@@ -114,13 +118,12 @@ class Model4G(AmpereSupply):
     # The guard's primitives
 
     def watch(self) -> SupplyReading:
-        """Measure status byte, sweep and current in the leads.
+        """Measure status byte, current in the leads and sweep, in one line.
 
         When the supply shows another unit than ampere, the look becomes an `inspect`, whose fingerprint says so.
         """
         with self.link.lock:
-            status, sweep = self.status_byte, self._sweep()
-            output_A, unit = self._value("IOUT?")
+            status, sweep, output_A, unit = self._look()
             if unit != "A":
                 return self.inspect()
             return SupplyReading(
@@ -133,7 +136,7 @@ class Model4G(AmpereSupply):
             errors = self._events()
             units = self.units
             fingerprint = (
-                ("units", units), ("voltage limit", self.ask("VLIM?")),
+                ("units", units), ("voltage limit", f"{self.voltage_limit:g} V"),
                 ("rate ranges", ", ".join(f"to {edge:g} A" for edge in self.ranges)),
                 ("power", "was off since the station was opened" if self._restarted else "on since"),
                 *((("channel", self.ask("CHAN?")),) if self._channel is not None else ()),
@@ -141,11 +144,10 @@ class Model4G(AmpereSupply):
             limits = {"up": self._ampere("ULIM?"), "down": self._ampere("LLIM?"), "zero": 0.0}
             rates, voltage_V, heater_on = self.rates, self.voltage, self.heater_on
             coil_A = None if heater_on else self._ampere("IMAG?")
-            status, sweep = self.status_byte, self._sweep()
-            output_A = self._ampere("IOUT?")
+            status, sweep, output, unit = self._look()
             told = {True: "up", False: "down"}.get(self._upward) if self._upward is not None else None
             return SupplyReading(
-                self.link.answered_s, _activity(status, sweep), output_A,
+                self.link.answered_s, _activity(status, sweep), self._in_ampere(output, unit),
                 set_point_A=limits.get(sweep, limits.get(told or "")),
                 rate_A_per_s=max(rates[:_RANGES]),
                 coil_A=coil_A,
@@ -280,16 +282,48 @@ class Model4G(AmpereSupply):
 
     def _events(self) -> list[str]:
         """Read and clear the event register, and remember a power-on."""
-        reply = self.ask("*ESR?")
-        try:
-            events = strict_int(reply)
-        except ReplyError as error:
-            raise self.reply_error("*ESR?", reply) from error
+        events = self._integer("*ESR?", self._fields("*ESR?", "UNITS?")[0])
         self._restarted = self._restarted or bool(events & _POWER_ON)
         return [word for bit, word in _ERRORS.items() if events & bit]
 
+    def _look(self) -> tuple[int, str, float, str]:
+        status, output, sweep = self._fields("*STB?", "IOUT?", "SWEEP?")
+        return self._integer("*STB?", status), self._meaning(sweep), *self._parse("IOUT?", output)
+
+    def _fields(self, *queries: str) -> list[str]:
+        """Ask several queries in one line, and give their answers."""
+        line = ";".join(queries)
+        reply = self.ask(line)
+        fields = [field.strip() for field in reply.split(";")]
+        if len(fields) != len(queries):
+            raise self.reply_error(line, reply)
+        return fields
+
+    def _numbers(self, query: str, count: int) -> tuple[float, ...]:
+        # The unit at the end is there so that the last number cannot be cut.
+        queries = [f"{query} {number}" for number in range(count)]
+        *numbers, unit = self._fields(*queries, "UNITS?")
+        self._unit_of(unit)
+        try:
+            return tuple(strict_float(number) for number in numbers)
+        except ReplyError as error:
+            raise self.reply_error(query, "; ".join(numbers)) from error
+
+    def _integer(self, query: str, text: str) -> int:
+        try:
+            return strict_int(text)
+        except ReplyError as error:
+            raise self.reply_error(query, text) from error
+
+    def _unit_of(self, text: str) -> str:
+        if text not in {"A", *_TESLA_PER_UNIT}:
+            raise self.reply_error("UNITS?", text)
+        return text
+
     def _value(self, query: str) -> tuple[float, str]:
-        reply = self.ask(query)
+        return self._parse(query, self.ask(query))
+
+    def _parse(self, query: str, reply: str) -> tuple[float, str]:
         match = _VALUE.fullmatch(reply.strip())
         if match is None:
             raise self.reply_error(query, reply)
@@ -299,11 +333,15 @@ class Model4G(AmpereSupply):
             raise self.reply_error(query, reply) from error
 
     def _ampere(self, query: str) -> float:
-        value, unit = self._value(query)
+        return self._in_ampere(*self._value(query))
+
+    def _in_ampere(self, value: float, unit: str) -> float:
         return value if unit == "A" else value * _TESLA_PER_UNIT[unit] / self.tesla_per_ampere
 
     def _sweep(self) -> str:
-        reply = self.ask("SWEEP?")
+        return self._meaning(self.ask("SWEEP?"))
+
+    def _meaning(self, reply: str) -> str:
         for pattern, meaning in _SWEEPS:
             if pattern.fullmatch(reply.strip()):
                 return meaning
