@@ -9,7 +9,7 @@ import math
 from typing import ClassVar
 
 from ..core.capabilities import Activity, Heater, SupplyReading
-from ..core.errors import DeviceFault, LimitError
+from ..core.errors import CommunicationError, DeviceFault, LimitError
 from .link import Link
 from .mercury import Refused
 from .mercury_supply import ACTIONS, FAULT_BITS, QUENCH_BIT, SWITCH, GroupReadings
@@ -86,7 +86,14 @@ class MercuryIPS(GroupReadings):
             DeviceFault: it was refused, or the supply says that it goes on.
         """
         with self.link.lock:
-            if self.action not in ("HOLD", "CLMP"):
+            try:
+                stands = self.action in ("HOLD", "CLMP")
+            except (CommunicationError, DeviceFault):
+                # A word that did not come must not keep the magnet going; a clamped output does not go anywhere.
+                if self.clamped:
+                    raise
+                stands = False
+            if not stands:
                 self.tell(self.address, ACTN="HOLD")
                 if (found := self.action) != "HOLD":
                     raise DeviceFault(

@@ -51,13 +51,17 @@ class GroupReadings(MercuryDriver):
         self.address, self.signals = f"DEV:{group}:PSU", f"DEV:{group}:PSU:SIG"
         # Until the supply was asked, it has everything.
         self.has_switch = self.has_status = True
+        # As of the last action that it said.
+        self.clamped = False
 
     # Readings and settings
 
     @property
     def action(self) -> str:
         """Get what the group was told to do (no unit): HOLD, RTOS (to set point), RTOZ (to zero) or CLMP."""
-        return self.closed_words(self.address, last="ACTN", allowed=ACTIONS)[0]
+        action = self.closed_words(self.address, last="ACTN", allowed=ACTIONS)[0]
+        self.clamped = action == "CLMP"
+        return action
 
     @property
     def output_current(self) -> float:
@@ -120,7 +124,7 @@ class GroupReadings(MercuryDriver):
         kind = "SPSU" if self.firmware >= (2, 6) else "PSU"
         self.address, self.signals = f"DEV:{self.group}:{kind}", f"DEV:{self.group}:{kind}:SIG"
         try:
-            self.closed_words(self.address, last="ACTN", allowed=ACTIONS)
+            _ = self.action
         except Refused as refusal:
             if refusal.word != "NOT_FOUND":
                 raise
@@ -139,6 +143,7 @@ class GroupReadings(MercuryDriver):
         """The status bits, the action, and both as the supply says them."""
         if self.has_status:
             status, action = self.closed_words(self.address, "STAT", last="ACTN", allowed=ACTIONS)
+            self.clamped = action == "CLMP"
             if re.fullmatch("[0-9A-Fa-f]{1,8}", status) is None:
                 raise self.reply_error(f"READ:{self.address}:STAT", status)
             return int(status, 16), action, f"ACTN {action}, STAT {status}"

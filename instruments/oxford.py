@@ -109,7 +109,8 @@ class LetterDriver(Driver):
             ReplyError: the answer is anything else.
         """
         reply = self.say(command)
-        if reply != command[0]:
+        # Some instruments may answer a small letter with a capital: no reply known to us shows which.
+        if reply not in (command[0], command[0].upper()):
             raise self.reply_error(command, reply)
 
     def reading(self, number: int) -> str:

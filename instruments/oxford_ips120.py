@@ -8,7 +8,7 @@ import math
 from typing import ClassVar
 
 from ..core.capabilities import Activity, Heater, SupplyReading
-from ..core.errors import DeviceFault, LimitError, ReplyError
+from ..core.errors import CommunicationError, DeviceFault, LimitError, ReplyError
 from .link import Link
 from .oxford import decimals
 from .oxford_supply import CLAMPED, HOLD, SLOW_MODES, TO_SET, Status, SupplyReadings
@@ -94,8 +94,10 @@ class IPS120(SupplyReadings):
         with self.link.lock:
             try:
                 stands = self.read_status().action in (HOLD, CLAMPED)
-            except (ReplyError, DeviceFault):
-                # A status that came in rags must not keep the magnet going.
+            except (CommunicationError, DeviceFault):
+                # A status that did not come must not keep the magnet going; a clamped output does not go anywhere.
+                if self.clamped:
+                    raise
                 stands = False
             if not stands:
                 self.order(f"A{HOLD}")

@@ -84,6 +84,8 @@ class SupplyReadings(LetterDriver):
         super().__init__(link, name, isobus=isobus)
         self.tesla_per_ampere = positive(tesla_per_ampere, self.name)
         self.resolve("0.0000", "0.000")
+        # As of the last status.
+        self.clamped = False
 
     def compare_constant(self) -> None:
         """Refuse a supply whose rate in tesla is not its rate in ampere times the station's field constant.
@@ -200,7 +202,9 @@ class SupplyReadings(LetterDriver):
         match = _STATUS.fullmatch(reply)
         if match is None:
             raise self.reply_error("X", reply)
-        return Status(reply, *(int(digit) for digit in match.groups()))
+        status = Status(reply, *(int(digit) for digit in match.groups()))
+        self.clamped = status.action == CLAMPED
+        return status
 
     def read_control(self) -> int:
         """Get the digit behind `C`: who has the control."""

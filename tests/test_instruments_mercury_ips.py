@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from remanence.core.capabilities import Activity, Heater, MagnetPowerSupply, SupplyReading
-from remanence.core.errors import ConfigError, DeviceFault, LimitError, RemanenceError, ReplyError
+from remanence.core.errors import ConfigError, DeadlineError, DeviceFault, LimitError, RemanenceError, ReplyError
 from remanence.instruments.mercury import Refused
 from remanence.instruments.mercury_ips import MercuryIPS
 from remanence.simulators import mercury_ips as panels
@@ -253,6 +253,29 @@ def test_a_hold_stops_a_ramp_and_is_read_back(ips: OxfordBench) -> None:
     there_A = ips.leads_A
     ips.wait(60.0)
     assert ips.leads_A == there_A > 0.1
+
+
+@pytest.mark.parametrize("kind", ["garbage", "short", "empty", "lost", "cut", "unheard"])
+def test_a_word_that_does_not_come_does_not_keep_the_magnet_going(ips: OxfordBench, kind: str) -> None:
+    ips.driver.set_target(5.0)
+    ips.driver.go()
+    ips.wait(5.0)
+    ips.fault(kind, command="READ:DEV:GRPZ:PSU:ACTN")
+    start_s = ips.clock.now()
+    ips.driver.hold()
+    assert ips.clock.now() - start_s < 2.0
+    there_A = ips.leads_A
+    ips.wait(5.0)
+    assert ips.leads_A == there_A
+
+
+def test_a_clamped_output_stays_clamped_also_when_its_word_does_not_come(make: Make) -> None:
+    bench = make()
+    bench.driver.check_identity()
+    bench.fault("lost", command="READ:DEV:GRPZ:PSU:ACTN")
+    with pytest.raises(DeadlineError):
+        bench.driver.hold()
+    assert not [line for line in bench.said if line.startswith("SET")]
 
 
 def test_a_clamped_output_stays_clamped(make: Make) -> None:

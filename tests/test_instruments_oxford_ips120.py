@@ -228,17 +228,29 @@ def test_a_hold_leaves_a_clamped_output_clamped(make: Make) -> None:
     assert bench.driver.watch().activity is Activity.CLAMPED
 
 
-@pytest.mark.parametrize("kind", ["garbage", "short", "empty"])
-def test_a_status_in_rags_does_not_keep_the_magnet_going(ips: OxfordBench, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["garbage", "short", "empty", "lost", "cut", "unheard"])
+def test_a_status_that_does_not_come_does_not_keep_the_magnet_going(ips: OxfordBench, kind: str) -> None:
     ips.driver.set_target(5.0)
     ips.driver.go()
     ips.wait(5.0)
     ips.fault(kind, command="X")
+    start_s = ips.clock.now()
     ips.driver.hold()
+    assert ips.clock.now() - start_s < 2.0
     assert ips.driver.watch().activity is Activity.HOLDING
     there_A = ips.leads_A
     ips.wait(5.0)
     assert ips.leads_A == there_A
+
+
+def test_a_clamped_output_stays_clamped_also_when_its_status_does_not_come(make: Make) -> None:
+    bench = make()
+    bench.driver.check_identity()
+    bench.said.clear()
+    bench.fault("lost", command="X")
+    with pytest.raises(CommunicationError):
+        bench.driver.hold()
+    assert "A0" not in bench.said
 
 
 def test_a_hold_that_was_acknowledged_and_not_done_is_a_fault(ips: OxfordBench) -> None:
