@@ -40,6 +40,8 @@ class DSPLockIn(LockInDriver):
 
     write_end: ClassVar[str] = "\r\n"
     read_end: ClassVar[str] = "\r\n"
+    # Bit 4, which tells of a waiting message elsewhere, is an overload here.
+    message_bit: ClassVar[int] = 0x80
     full_scales_V: ClassVar[tuple[float, ...]] = SENSITIVITIES_V
     references: ClassVar[tuple[str, ...]] = ("external logic", "external", "internal")
     xy_query: ClassVar[str] = "XY."
@@ -210,6 +212,7 @@ class DSP7265(DSPLockIn):
     """A 7265 by GPIB. Its status is that of the moment: an overload between two readings leaves no trace."""
 
     model: ClassVar[str] = "7265"
+    fence: ClassVar[tuple[str, str] | None] = ("ID", "7265")
     time_constants_s: ClassVar[tuple[float, ...]] = TIME_CONSTANTS_7265_s
     aux_largest_V: ClassVar[float] = 12.0
     # The overload byte N: 3 Y and 4 X above 300 % of full scale, 6 input, 7 reference; 1 and 2 an output above 120 %.
@@ -232,6 +235,7 @@ class DSP7270(DSPLockIn):
     """
 
     model: ClassVar[str] = "7270"
+    fence: ClassVar[tuple[str, str] | None] = ("ID", "7270")
     write_end: ClassVar[str] = "\r"
     read_end: ClassVar[str] = "\r"
     twin: ClassVar[str] = "remanence.simulators.signal_recovery:DSP7270Ethernet"
@@ -272,7 +276,11 @@ class DSP7270USB(DSP7270):
         Raises:
             ReplyError: something else answers at this address.
         """
-        if self.ask("USBTERM").strip() != "0":
+        try:
+            bare = self.ask("USBTERM").strip() == "0"
+        except ReplyError:
+            bare = False
+        if not bare:
             # What it says to this may still be followed by the two bytes.
             self.link.write("USBTERM 0")
             self.link.distrust()
