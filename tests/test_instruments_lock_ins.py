@@ -55,6 +55,7 @@ class Laboratory:
     def __init__(self, kind: str, transport: str, stack: ExitStack, quiet: bool = True, **panel_options: Any) -> None:
         self.kind = KINDS[kind]
         self.clock = VirtualClock()
+        self._links: list[Link] = []
         changes = {"drift_V_per_sqrt_s": 0.0, "pickup_V": 0.0} | ({"noise_V_per_sqrtHz": 0.0} if quiet else {})
         sample = SampleSettings.model_validate(load_sample("park2020_deficient").model_dump() | changes)
         settings = WorldSettings(MAGNET, CryostatSettings(start_K=1.6, cold_K=1.6), sample, 0.0 if quiet else 6e-9)
@@ -74,6 +75,8 @@ class Laboratory:
     def open(self, **options: Any) -> Any:
         kind = self.kind.driver
         link = Link(self._resource, self.clock, name="lockin", write_end=kind.write_end, read_end=kind.read_end)
+        # A link that nobody holds any more closes the connection that the next one has.
+        self._links.append(link)
         lockin = kind(link, "lockin", **options)
         lockin.check_identity()
         return lockin
