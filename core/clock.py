@@ -45,6 +45,14 @@ class SystemClock:
             time.sleep(duration_s)  # noqa: TID251
 
 
+def asleep_s() -> float:
+    """How long this computer has slept since it booted (s), where it tells: what the monotonic clock left out."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    if boot is None:  # Linux alone has it; elsewhere a sleep shows as a gap between two looks
+        return 0.0
+    return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 class ScaledClock:
     """Laboratory time that passes `speed` times faster than real time: for watching a simulation."""
 

@@ -3,6 +3,7 @@
 `Station.open(path)` talks to the rig; `Station.open(path, simulate=True)` opens the same file on simulated wires.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -11,22 +12,24 @@ from typing import Any, Self, TypeVar, cast
 
 import pyvisa
 
-from ..core.capabilities import MagnetSupply
-from ..core.clock import Clock, SystemClock, VirtualClock
+from ..core.capabilities import MagnetPowerSupply
+from ..core.clock import Clock, SystemClock, VirtualClock, asleep_s
 from ..core.errors import CommunicationError, ConfigError
 from ..core.records import InstrumentRecord
 from ..instruments.driver import Driver
 from ..instruments.guard import Guard
 from ..instruments.link import Link
-from ..instruments.magnet_limits import MagnetLimits
+from ..instruments.magnet_memory import DiskFiles, Files, MagnetMemory, MemoryFiles
 from ..simulators.fault_schedule import FaultSchedule
 from ..simulators.faults import Fault
 from ..simulators.sample import SampleSettings
 from ..simulators.visa import VirtualVisaLibrary
 from ..simulators.world import World
 from .fault_text import read_faults
+from .guard_settings import coldness, magnet_limits
 from .lock import lock_station
-from .station_file import GuardEntry, InstrumentEntry, StationFile, field_constant, read_station
+from .state_folder import state_folder
+from .station_file import InstrumentEntry, StationFile, read_station
 from .twin import build_panels, build_world, load_class
 
 CapabilityT = TypeVar("CapabilityT")
@@ -60,11 +63,13 @@ class Station:
         seed: int | None = None,
         sample: SampleSettings | None = None,
         faults: str | Path | Sequence[Fault] = (),
+        files: Files | None = None,
     ) -> Self:
         """Open every instrument of the file and check that it is what the file says.
 
         A simulated station runs on `VirtualClock` unless given a clock; `seed` and `sample` replace the file's.
-        `faults` are what goes wrong with it, or a file of them; they count from here.
+        `faults` are what goes wrong with it, or a file of them; they count from here. `files` is where the guards keep
+        what they must remember: this computer's state folder, and nowhere for a simulated station.
 
         Raises:
             ConfigError: the file is wrong, or faults were given for a rig.
@@ -97,6 +102,11 @@ class Station:
             station._open.callback(manager.close)
             for name, entry in description.instruments.items():
                 station._connect(manager, name, entry)
+            if files is None:
+                files = MemoryFiles() if simulate else DiskFiles(state_folder() / "magnets")
+            if isinstance(files, DiskFiles):
+                station._open.callback(files.close)
+            station._take_over(files)
         except BaseException:
             station.close()
             raise
@@ -125,19 +135,27 @@ class Station:
             ) from error
         self.identities[name] = instrument.verify()
         self.instruments[name] = instrument
-        if isinstance(instrument, MagnetSupply):
-            self.guards[name] = self._guard(name, instrument)
-            self.guards[name].take_over()
 
-    def _guard(self, name: str, supply: MagnetSupply) -> Guard:
-        entry = self.description.guard.get(name)
-        if entry is None:
-            raise ConfigError(f"the magnet {name!r} has no [guard.{name}]", where=str(self.path), do="give its limits")
+    def _take_over(self, files: Files) -> None:
+        """Put a guard before each magnet, and let it find out where its magnet is."""
+        for name, instrument in self.instruments.items():
+            if isinstance(instrument, MagnetPowerSupply):
+                self.guards[name] = self._guard(name, instrument, files)
+                self.guards[name].take_over()
+
+    def _guard(self, name: str, supply: MagnetPowerSupply, files: Files) -> Guard:
+        """A magnet whose settings are not complete is shown and not moved."""
         try:
-            limits = _limits(entry, field_constant(self.description, name))
-        except ConfigError as error:
-            raise ConfigError(error.what, where=f"{self.path}: guard.{name}") from error
-        return Guard(supply, limits, self.clock, name=name)
+            limits = magnet_limits(self.description, self.path, name)
+            sensors = coldness(self.description.guard.get(name), self.instruments.__getitem__, self.path)
+        except (ConfigError, KeyError) as error:
+            problem = str(error) if isinstance(error, ConfigError) else f"there is no instrument {error}"
+            constant = self.description.instruments[name].options.get("tesla_per_ampere", math.nan)
+            return Guard(supply, None, self.clock, name=name, problem=problem, tesla_per_ampere=constant)
+        return Guard(
+            supply, limits, self.clock, name=name, memory=MagnetMemory(files, limits.serial, self.clock),
+            coldness=sensors, suspended_s=None if self.world is not None else asleep_s,
+        )  # fmt: skip
 
     def role(self, name: str, capability: type[CapabilityT]) -> CapabilityT:
         """The instrument that plays a role; a magnet only through its guard.
@@ -195,15 +213,3 @@ class Station:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _limits(entry: GuardEntry, tesla_per_ampere: float) -> MagnetLimits:
-    return MagnetLimits(
-        largest_T=entry.largest_field,
-        segments=tuple((segment.to, segment.rate) for segment in entry.segments),
-        tesla_per_ampere=tesla_per_ampere,
-        inductance_H=entry.inductance,
-        voltage_limit_V=entry.voltage_limit,
-        tolerance_T=entry.tolerance,
-        reversal_settle_s=entry.reversal_settle,
-    )

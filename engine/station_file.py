@@ -53,15 +53,73 @@ class Segment(_Strict):
     rate: Annotated[float, _unit("T/s")]
 
 
-class GuardEntry(_Strict):
-    """What a magnet stands. Every number is required."""
+def _said_none(value: Any) -> Any:
+    """`"none"` says that a magnet has no such thing, which is not the same as saying nothing of it."""
+    return {"absent": True} if value == "none" else value
 
-    largest_field: Annotated[float, _unit("T")]
-    inductance: Annotated[float, _unit("H")]
-    voltage_limit: Annotated[float, _unit("V")]
-    tolerance: Annotated[float, _unit("T")]
-    reversal_settle: Annotated[float, _unit("s")]
-    segments: tuple[Segment, ...] = Field(min_length=1)
+
+class SwitchEntry(_Strict):
+    """The persistent switch: how long it warms and cools, how near leads and coil must be, how fast leads may go."""
+
+    absent: bool = False
+    warm_time: Annotated[float, _unit("s")] | None = None
+    cool_time: Annotated[float, _unit("s")] | None = None
+    match: Annotated[float, _unit("A")] | None = None
+    leads_rate: Annotated[float, _unit("A/s")] | None = None
+
+
+class CoilSensorEntry(_Strict):
+    """What tells the coil's temperature: an instrument of this station, and its input where it has several."""
+
+    absent: bool = False
+    instrument: str | None = None
+    input: str | None = None
+    coldest: Annotated[float, _unit("K")] | None = None
+    warmest: Annotated[float, _unit("K")] | None = None
+    patience: Annotated[float, _unit("s")] | None = None
+
+
+class HeliumEntry(_Strict):
+    """What tells the level of the helium, as a share of full, and the level below which the magnet goes to zero."""
+
+    absent: bool = False
+    instrument: str | None = None
+    lowest: Annotated[float, _unit("percent")] | None = None
+    patience: Annotated[float, _unit("s")] | None = None
+
+
+class ZoneEntry(_Strict):
+    """A stretch of field into which the magnet is never driven."""
+
+    low: Annotated[float, _unit("T")]
+    high: Annotated[float, _unit("T")]
+
+
+class GuardEntry(_Strict):
+    """What a magnet stands. Every key is required, and none has a default.
+
+    One that is missing here makes the magnet monitor-only: it is shown and not moved. What a magnet has not is said,
+    as in `switch = "none"`. `supply = "managed"` is one that drives its magnet by itself and knows the field only;
+    then inductance, voltage_limit and field_constant are not asked.
+    """
+
+    serial: str | None = None
+    supply: Literal["managed"] | None = None
+    field_constant: Annotated[float, _unit("T/A")] | None = None
+    largest_field: Annotated[float, _unit("T")] | None = None
+    inductance: Annotated[float, _unit("H")] | None = None
+    voltage_limit: Annotated[float, _unit("V")] | None = None
+    segments: tuple[Segment, ...] | None = None
+    tolerance: Annotated[float, _unit("T")] | None = None
+    settle: Annotated[float, _unit("s")] | None = None
+    reversal_settle: Annotated[float, _unit("s")] | None = None
+    switch: Annotated[SwitchEntry, BeforeValidator(_said_none)] | None = None
+    coil_sensor: Annotated[CoilSensorEntry, BeforeValidator(_said_none)] | None = None
+    helium: Annotated[HeliumEntry, BeforeValidator(_said_none)] | None = None
+    zones: tuple[ZoneEntry, ...] | None = None
+    on_abort: Literal["hold", "zero"] | None = None
+    on_end: Literal["hold", "zero", "persistent"] | None = None
+    on_comm_loss: Literal["hold", "continue"] | None = None
 
 
 class ContactsEntry(_Strict):
@@ -106,22 +164,6 @@ class StationFile(_Strict):
     roles: dict[str, str]
     guard: dict[str, GuardEntry] = Field(default_factory=dict[str, GuardEntry])
     simulation: SimulationEntry = SimulationEntry()
-
-
-def field_constant(station: StationFile, name: str) -> float:
-    """The magnet's field constant (T/A), which its supply's driver and its guard share.
-
-    Raises:
-        ConfigError: the instrument's options lack it.
-    """
-    value = station.instruments[name].options.get("tesla_per_ampere")
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise ConfigError(
-            f"the magnet {name!r} needs its field constant, options = {{ tesla_per_ampere = … }}",
-            where=f"station.toml: instruments.{name}",
-            state="Nothing was sent to any instrument",
-        )
-    return float(value)
 
 
 def reference_station() -> Path:

@@ -16,11 +16,15 @@ from ..simulators.front_panel import FrontPanel
 from ..simulators.magnet import MagnetSettings
 from ..simulators.sample import SampleSettings, load_sample
 from ..simulators.world import World, WorldSettings
-from .station_file import StationFile, field_constant
+from .guard_settings import field_constant
+from .station_file import StationFile
 
 Corners = tuple[float, float, float, float]
 # No two bonds are alike.
 _UNLIKE = (0.9, 1.03, 0.95, 1.08)
+# What a magnet is like where its station file does not say: field constant (T/A), henry, volt, (tesla, tesla/second).
+_CONSTANT, _INDUCTANCE_H, _VOLTAGE_V, _SEGMENT = 0.1, 10.0, 5.0, (5.0, 8e-3)
+_SWITCH_SHARE, _LEAST_MATCH_A = 0.8, 0.05
 _DRIVERS, _PANELS = "remanence.instruments.", "remanence.simulators."
 
 
@@ -70,15 +74,34 @@ def _axes(station: StationFile, name: str) -> list[str]:
 
 
 def _magnet(station: StationFile, name: str) -> MagnetSettings:
-    """A magnet by its guard's numbers; what no guard knows is the same for all of them."""
-    guard, simulation, constant = station.guard[name], station.simulation, field_constant(station, name)
+    """A magnet by its guard's numbers; what no guard says is the same for all of them.
+
+    A twin is also made of a file that leaves a safety setting out: its guard will refuse to move it, and that is to be
+    seen. What the file does not say the twin has by assumption.
+    """
+    guard, simulation = station.guard[name], station.simulation
+    constant = field_constant(station, name) or _CONSTANT
+    segments = [(segment.to, segment.rate) for segment in guard.segments or ()] or [_SEGMENT]
+    switch = guard.switch
+    times: dict[str, Any] = {}
+    if switch is not None:
+        # The twin's switch is a little quicker than the guard waits, as a magnet's should be.
+        times = {
+            key: _SWITCH_SHARE * seconds
+            for key, seconds in (("warm_time_s", switch.warm_time), ("cool_time_s", switch.cool_time))
+            if seconds
+        }
+        if switch.match:
+            times["match_tolerance_A"] = max(2.0 * switch.match, _LEAST_MATCH_A)
     return MagnetSettings(
         tesla_per_ampere=constant,
-        inductance_H=guard.inductance,
+        inductance_H=guard.inductance or _INDUCTANCE_H,
         switch_resistance_ohm=simulation.switch_resistance,
-        voltage_limit_V=guard.voltage_limit,
+        voltage_limit_V=guard.voltage_limit or _VOLTAGE_V,
         lead_resistance_ohm=simulation.lead_resistance,
-        segments=tuple((segment.to / constant, segment.rate / constant) for segment in guard.segments),
+        segments=tuple((to / constant, rate / constant) for to, rate in segments),
+        switch_fitted=switch is None or not switch.absent,
+        **times,
         trapped_field_T=simulation.trapped_field,
         trapped_scale_T=simulation.trapped_scale,
         offset_T=simulation.field_offset,

@@ -1,260 +1,371 @@
 """The guard: the only way a procedure reaches a magnet. It refuses instead of clipping, and it holds.
 
-A sweep is cut where the magnet's rate limit changes and, for a supply whose sign is a relay, at zero. Each piece is
-programmed in one order: hold, rate, set point, read both back, fresh status, go. So at every instant the set point in
-the supply lies within one piece and at that piece's rate: if the computer vanishes, the magnet coasts to a point that
-was allowed, at a rate that was allowed.
+A shell around the pure machine: it sends the machine's commands one at a time, each written down before it is sent and
+its outcome after, and feeds back what came. It knows time, the wire and tesla; the machine knows what is allowed.
 """
 
+import logging
 import math
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from ..core.capabilities import Activity, FieldReading, MagnetSupply, SupplyStatus
+from ..core.capabilities import Activity, FieldReading, MagnetPowerSupply, SupplyReading, SupplyStatus
 from ..core.clock import Clock
-from ..core.errors import CommunicationError, DeviceFault, LimitError
+from ..core.errors import (
+    CommunicationError,
+    ConfigError,
+    DeviceFault,
+    LimitError,
+    RemanenceError,
+    StorageError,
+)
+from .guard_machine import Machine
+from .guard_states import (
+    Acknowledge,
+    Arm,
+    ClearQuench,
+    Coldness,
+    Command,
+    DeclareCoil,
+    Go,
+    Hold,
+    Inspect,
+    Look,
+    Move,
+    Outcome,
+    Persist,
+    Remember,
+    Request,
+    Rest,
+    Result,
+    SendHold,
+    SetHeater,
+    SetRate,
+    SetTarget,
+    State,
+    Unpersist,
+    Watch,
+)
 from .magnet_limits import MagnetLimits
+from .magnet_memory import MagnetMemory, forgetful
 
-_HOLD_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a sweep within one rate segment and one sign."""
-
-    stop_T: float
-    rate_T_per_s: float
+log = logging.getLogger(__name__)
+_OK = Outcome(Result.OK)
+# What keeps the magnet cold is read this often; between, the last reading stands.
+_COLD_EVERY_s = 5.0
+# No order of the machine needs more commands than this; a fault in it must not keep a caller for ever.
+_MOST_COMMANDS = 300
+_SUSPENDED_s = 1.0
 
 
 class Guard:
-    """A `FieldSource` around a `MagnetSupply`. `record` is told every command before it is sent, and its outcome."""
+    """A `FieldSource` around a `MagnetPowerSupply`, and the verbs of the persistent switch.
+
+    Without `limits` it is monitor-only: it shows field and state, and refuses every write with `problem`. `record` is
+    told every command before it is sent, and its outcome. `coldness` gives what keeps the magnet cold by sensor
+    (`coil`, `helium`). `suspended_s` is how long the computer has slept: boot time less monotonic time.
+    """
 
     def __init__(
         self,
-        supply: MagnetSupply,
-        limits: MagnetLimits,
+        supply: MagnetPowerSupply,
+        limits: MagnetLimits | None,
         clock: Clock,
         *,
         name: str = "magnet",
+        memory: MagnetMemory | None = None,
+        problem: str = "",
+        tesla_per_ampere: float = math.nan,
+        coldness: Mapping[str, Callable[[], float]] | None = None,
+        suspended_s: Callable[[], float] | None = None,
         record: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.limits = limits
         self.record = record
         self.name = name
+        self.problem = problem
         self._supply = supply
         self._clock = clock
-        self._pieces: deque[Piece] = deque()
-        self._current: Piece | None = None
-        self._piece_start_T = 0.0
-        # Where the supply goes if nobody speaks to it again; before it confirmed anything to us that is not known.
-        self._coasting_to: Piece | None = None
-        self._coasting_known = False
-        self._ready_at_s = -math.inf
+        self._memory = memory or forgetful(clock)
+        self._tesla_per_ampere = tesla_per_ampere if limits is None else limits.tesla_per_ampere
+        self._coldness = coldness or {}
+        self._cold_at_s = -math.inf
+        self._asleep_s = suspended_s
+        self._slept_s = suspended_s() if suspended_s else 0.0
         self._set_point_T = math.nan
-        self._quenched = False
+        self._look = SupplyStatus(Activity.HOLDING)
+        self.machine: Machine | None = None
+        if limits is not None:
+            self.machine = Machine(
+                limits, self._memory.load(), name=name, current_step_A=supply.current_step_A,
+                zero_relay=supply.reverses_through_zero,
+            )  # fmt: skip
+
+    @property
+    def state(self) -> State:
+        """Where the magnet is, as far as may be claimed."""
+        return State.MONITOR if self.machine is None else self.machine.state
 
     @property
     def set_point_T(self) -> float:
         """The final target of the sweep last asked for (T); NaN before the first."""
         return self._set_point_T
 
+    # What a procedure may do
+
     def take_over(self) -> None:
-        """Look before anything else is said: a ramp that somebody else began is held, nothing else is touched.
+        """Read everything before anything else is said; a ramp that is not ours is held, nothing else is touched.
 
         Raises:
             CommunicationError: the supply does not answer, or does not confirm the hold.
         """
-        if self._supply.read_status().activity is Activity.RAMPING:
-            self.hold()
+        if self.machine is None:
+            self._supply.inspect()
+            return
+        try:
+            self._drive(Arm())
+        except DeviceFault as error:
+            # The station opens and shows it; whoever wants to move the magnet is told.
+            self._keep(f"opened in {self.state}: {error}")
 
     def read_field(self) -> FieldReading:
         """Measure the applied field.
 
         Raises:
-            DeviceFault: it has gone past the end of its piece: the supply follows another order than ours. It is held.
+            DeviceFault: a quench, a fault, or another hand on the supply.
+            CommunicationError: the supply does not answer.
         """
-        reading = self._supply.read_field()
-        piece, start_T = self._current, self._piece_start_T
-        if piece is not None:
-            past_T = math.copysign(1.0, piece.stop_T - start_T) * (reading.field_T - piece.stop_T)
-            if past_T > self.limits.tolerance_T:
-                self.hold()
-                raise DeviceFault(
-                    f"the magnet went past {piece.stop_T:+.4f} T, to {reading.field_T:+.4f} T", where=self.name,
-                    state=self.describe(), do="look at the supply: it followed another order",
-                )  # fmt: skip
-        return reading
+        look = self.poll()
+        return FieldReading(look.field_T, look.time_s)
 
     def sweep_to(self, field_T: float, rate_T_per_s: float) -> None:
-        """Start towards `field_T`; `poll` carries the sweep over its pieces.
+        """Start towards `field_T` at no more than `rate_T_per_s`; `poll` carries the sweep over its pieces.
 
         Raises:
-            LimitError: target or rate is not finite, or beyond the magnet's limits; nothing was sent.
-            DeviceFault: the supply reports a quench or a fault, its switch is cold, or it did not take the settings.
+            LimitError: target, rate or way is not finite or beyond the magnet's limits; nothing was sent.
+            DeviceFault: the magnet is in no state to be moved, or the supply did not take the settings.
+            InterlockTripped: it is not cold enough, and the field would rise.
         """
-        self._refuse_impossible(field_T, rate_T_per_s)
-        if self._quenched:
-            raise DeviceFault(
-                "this magnet has quenched and is not moved again by this program", where=self.name,
-                state=self.describe(), do="find out why, let it cool, and open the station anew",
-            )  # fmt: skip
-        self._check(self._supply.read_status())
-        if self._supply.read_switch() is False:
-            raise DeviceFault(
-                "the heater of the persistent switch is off, so the leads would move and the coil would not",
-                where=self.name,
-                state=self.describe(),
-                do="match the leads to the coil and warm the switch at the supply",
-            )
-        start_T = self._supply.read_field().field_T
-        self._pieces = deque(self.plan(start_T, field_T, rate_T_per_s))
+        k = self._tesla_per_ampere
+        self._feel()
         self._set_point_T = field_T
-        self._current = None
-        # Within the settling time of a zero just reached, `poll` begins the first piece as it does all others.
-        if self._clock.now() >= self._ready_at_s:
-            self._next_piece()
+        self._drive(Move(field_T / k, rate_T_per_s / k))
 
-    def plan(self, start_T: float, stop_T: float, rate_T_per_s: float) -> list[Piece]:
-        """Cut a sweep at the rate segments' edges and, where the supply needs it, at zero."""
-        edges = {edge for edge, _rate in self.limits.segments}
-        cuts = {sign * edge for edge in edges for sign in (-1.0, 1.0)}
-        if self._supply.reverses_through_zero:
-            cuts.add(0.0)
-        low, high = sorted((start_T, stop_T))
-        # A cut closer to the start than the supply can resolve would be a piece of no length; but zero is where the
-        # relay turns, and is never left out.
-        inside = sorted(c for c in cuts if low < c < high and (c == 0.0 or abs(c - start_T) > self.limits.tolerance_T))
-        stops = [*(inside if stop_T > start_T else reversed(inside)), stop_T]
-        pieces: list[Piece] = []
-        for begin, end in zip([start_T, *stops[:-1]], stops, strict=True):
-            pieces.append(Piece(end, min(rate_T_per_s, self.limits.fastest_between(begin, end))))
-        return pieces
+    def zero(self) -> None:
+        """Start towards zero field, as fast as the segments allow."""
+        if self.limits is None:
+            raise self._monitor_only()
+        self.sweep_to(0.0, self.limits.fastest_A_per_s * self._tesla_per_ampere)
 
     def poll(self) -> SupplyStatus:
-        """Measure the status and begin the next piece when one is done; RAMPING until the whole sweep is.
+        """Look once, go on with what was asked, and give activity and field of the last look.
 
         Raises:
-            DeviceFault: quench, fault, or a magnet that stopped where it should not have.
+            DeviceFault: a quench, a fault, another hand, or a magnet that does not do as told.
+            InterlockTripped: the magnet was taken to zero because it was not cold enough.
+            CommunicationError: the supply does not answer.
         """
-        status = self._supply.read_status()
-        self._check(status)
-        if status.activity is Activity.RAMPING:
-            return status
-        if self._current is not None:
-            self._arrived(self._current)
-            self._current = None
-        if not self._pieces:
-            return status
-        if self._clock.now() >= self._ready_at_s:
-            self._next_piece()
-        return SupplyStatus(Activity.RAMPING, status.detail)
+        machine = self.machine
+        if machine is None:
+            return self._shown(self._supply.watch(), None)
+        self._feel()
+        self._drive(Look())
+        reading = machine.reading
+        if reading is None:
+            raise CommunicationError("nothing was read yet", where=self.name, do="look again")
+        return self._shown(reading, machine)
 
     def hold(self) -> None:
-        """Stop where the field is and stay. Tried again when the wire fails, and allowed in every state.
+        """Stop where the field is and stay. Allowed in every state; a quenched supply is sent nothing.
 
         Raises:
             CommunicationError: the supply did not confirm; the message says what it will do by itself.
         """
-        self._pieces.clear()
-        self._current = None
-        if self._quenched and self._supply.read_status().activity is Activity.QUENCHED:
-            return  # a supply that tripped holds nothing, and a quenched magnet is sent no command
-        for attempt in range(_HOLD_TRIES):
-            self.record("hold")
-            try:
-                self._supply.hold()
-            except CommunicationError as error:
-                self.record(f"hold: not confirmed ({error})")
-                if attempt == _HOLD_TRIES - 1:
-                    raise CommunicationError(
-                        "the supply did not confirm that it holds",
-                        where=self.name,
-                        state=self._by_itself(),
-                        do="press PAUSE at the supply, then look at its link",
-                    ) from error
-            else:
-                self._coasting_to, self._coasting_known = None, True
-                self.record("hold: confirmed")
-                return
+        if self.machine is None:
+            self._keep("hold: nothing sent, this station only monitors")
+            return
+        self._drive(Hold())
 
-    def _by_itself(self) -> str:
-        """What the supply does if it is never spoken to again."""
-        if not self._coasting_known:
-            return "What the supply does by itself is not known"
-        aim = self._coasting_to
-        return (
-            f"By itself it goes on to {aim.stop_T:+.4f} T and stays there" if aim else "By itself it stays where it is"
-        )
+    def make_persistent(self) -> None:
+        """Begin to let the coil keep its current and take the leads to zero; `poll` is RAMPING until that is done.
+
+        Raises:
+            DeviceFault: there is no switch, or the magnet is not at rest.
+        """
+        self._drive(Persist())
+
+    def leave_persistent(self) -> None:
+        """Begin to bring the leads to the coil's current and warm the switch; `poll` is RAMPING until that is done.
+
+        Raises:
+            DeviceFault: there is no switch, or the magnet is not in persistent mode.
+        """
+        self._drive(Unpersist())
+
+    # What only a person may do
+
+    def clear_quench(self, person: str, reason: str) -> None:
+        """Say, with name and reason, that the magnet is fit again after a quench."""
+        self._keep(f"clear quench, by {person}: {reason}")
+        self._drive(ClearQuench(person, reason))
+
+    def acknowledge_foreign(self, person: str) -> None:
+        """Say, with name, that a supply that somebody else changed, or that failed, is this program's again."""
+        self._keep(f"acknowledged by {person}")
+        self._drive(Acknowledge(person))
+
+    def declare_coil(self, person: str, field_T: float) -> None:
+        """Say, with name, what field (T) a coil keeps of which there is no record."""
+        self._keep(f"coil declared at {field_T:+.4f} T by {person}")
+        self._drive(DeclareCoil(person, field_T / self._tesla_per_ampere))
 
     def describe(self) -> str:
         """One sentence on where the field is, read now; says so when it cannot be read."""
         try:
-            field_T = self._supply.read_field().field_T
-            status = self._supply.read_status()
-        except CommunicationError as error:
+            reading = self._supply.watch()
+        except (CommunicationError, DeviceFault) as error:
             return f"Where the field of {self.name} is cannot be read: {error}"
-        if status.activity is Activity.QUENCHED:
-            return f"The magnet has QUENCHED ({status.detail.lower()})."
-        word = {Activity.HOLDING: "holds at", Activity.RAMPING: "is ramping at"}.get(status.activity, "is in fault at")
-        return f"The magnet {word} {field_T + 0.0:+.4f} T."
+        if reading.activity is Activity.QUENCHED:
+            return f"The magnet has QUENCHED ({reading.detail.lower()})."
+        machine = self.machine
+        kept_A = None if machine is None else machine.field_A(reading)
+        if machine is not None and (kept_A is None or machine.field_A(reading) != reading.output_A):
+            kept = "a field that is not known" if kept_A is None else f"{self._tesla(kept_A):+.4f} T"
+            return f"The coil keeps {kept}, its leads are at {reading.output_A + 0.0:+.3f} A ({machine.state})."
+        words = {Activity.HOLDING: "holds at", Activity.RAMPING: "is ramping at", Activity.CLAMPED: "is clamped at"}
+        word = words.get(reading.activity, "is in fault at")
+        return f"The magnet {word} {self._tesla(reading.output_A):+.4f} T."
 
-    def _refuse_impossible(self, field_T: float, rate_T_per_s: float) -> None:
-        limits = self.limits
-        nothing = "Nothing was sent to the magnet"
-        if not math.isfinite(field_T) or abs(field_T) > limits.largest_T:
-            raise LimitError(
-                f"{field_T:g} T is outside ±{limits.largest_T:g} T",
-                where=self.name, state=nothing, do="ask for less, or change the guard's limit if the magnet allows it",
-            )  # fmt: skip
-        fastest = max(rate for _edge, rate in limits.segments)
-        if not math.isfinite(rate_T_per_s) or not 0 < rate_T_per_s <= fastest * (1 + 1e-9):
-            raise LimitError(
-                f"a rate of {rate_T_per_s * 1e3:g} mT/s is outside 0 … {fastest * 1e3:g} mT/s",
-                where=self.name, state=nothing, do="ask for a rate that the magnet's segments allow",
-            )  # fmt: skip
+    def _tesla(self, current_A: float) -> float:
+        return round(current_A * self._tesla_per_ampere, 7) + 0.0
 
-    def _next_piece(self) -> None:
-        piece = self._pieces.popleft()
-        self.record(f"program {piece.stop_T:+.5f} T at {piece.rate_T_per_s * 1e3:.4g} mT/s")
-        programmed = self._supply.program(piece.stop_T, piece.rate_T_per_s)
-        agrees = abs(programmed.target_T - piece.stop_T) <= self.limits.tolerance_T
-        # A rate may be rounded down to the supply's step, never up.
-        slower = programmed.rate_T_per_s <= piece.rate_T_per_s * (1 + 1e-6) and programmed.rate_T_per_s > 0
-        if not (agrees and slower):
-            raise DeviceFault(
-                f"told {piece.stop_T:+.5f} T at {piece.rate_T_per_s * 1e3:.4g} mT/s, the supply reads back "
-                f"{programmed.target_T:+.5f} T at {programmed.rate_T_per_s * 1e3:.4g} mT/s",
-                where=self.name, state=self.describe(), do="look at the supply: it was not told to go",
-            )  # fmt: skip
-        self._check(self._supply.read_status())
-        self.record("go")
-        self._piece_start_T = self._supply.read_field().field_T
-        self._current = self._coasting_to = piece
-        # Until the supply confirms what it follows, it may follow an older order.
-        self._coasting_known = False
-        self._supply.go()
-        self._coasting_known = True
-        self.record("go: confirmed")
+    def _shown(self, reading: SupplyReading, machine: Machine | None) -> SupplyStatus:
+        if machine is None:
+            return SupplyStatus(reading.activity, reading.detail, self._tesla(reading.output_A), reading.time_s)
+        current_A = machine.field_A(reading)
+        activity = Activity.RAMPING if machine.busy else reading.activity
+        return SupplyStatus(
+            activity,
+            reading.detail,
+            math.nan if current_A is None else round(current_A * self._tesla_per_ampere, 7),
+            reading.time_s,
+            (machine.cold_why,) if machine.cold_why else (),
+        )
 
-    def _arrived(self, piece: Piece) -> None:
-        field_T = self._supply.read_field().field_T
-        if abs(field_T - piece.stop_T) > self.limits.tolerance_T:
-            raise DeviceFault(
-                f"the magnet stopped at {field_T:+.4f} T on its way to {piece.stop_T:+.4f} T",
-                where=self.name, state=self.describe(), do="somebody may have paused it at the supply",
-            )  # fmt: skip
-        self._coasting_to = None
-        if piece.stop_T == 0.0:
-            # The polarity relay must not move before the current has really gone.
-            self._ready_at_s = self._clock.now() + self.limits.reversal_settle_s
+    # One command at a time
 
-    def _check(self, status: SupplyStatus) -> None:
-        if status.activity is Activity.QUENCHED:
-            self._quenched = True
-            raise DeviceFault(
-                f"the supply reports a quench: {status.detail}", where=self.name,
-                state="The magnet is running down by itself", do="look at the magnet before you send it anything",
-            )  # fmt: skip
-        if status.activity is Activity.FAULT:
-            raise DeviceFault(f"the supply reports {status.detail!r}", where=self.name, do="look at the supply")
+    def _drive(self, request: Request) -> None:
+        machine, clock = self.machine, self._clock
+        if machine is None:
+            raise self._monitor_only()
+        if self._asleep_s is not None:
+            asleep_s = self._asleep_s()
+            if asleep_s - self._slept_s > _SUSPENDED_s:
+                machine.forget_time()
+            self._slept_s = asleep_s
+        command = machine.decide(clock.now(), request)
+        for _ in range(_MOST_COMMANDS):
+            if type(command) is Rest:
+                if command.error is not None:
+                    raise command.error
+                return
+            try:
+                event = self._do(command)
+            except BaseException:
+                # Ctrl-C in the middle of an order: whether it arrived is not known, and the machine must know that.
+                machine.decide(clock.now(), Outcome(Result.UNKNOWN, error=CommunicationError("interrupted")))
+                raise
+            command = machine.decide(clock.now(), event)
+        raise AssertionError(f"{self.name}: the guard does not come to rest")
+
+    def _do(self, command: Command) -> SupplyReading | Outcome:
+        supply = self._supply
+        try:
+            match command:
+                case Watch():
+                    return supply.watch()
+                case Inspect():
+                    return supply.inspect()
+                case Remember():
+                    self._memory.store(command.what)
+                    return _OK
+                case _:
+                    return self._order(command)
+        except (DeviceFault, LimitError, ConfigError) as error:
+            self._outcome(command, f"refused: {error}")
+            return Outcome(Result.REFUSED, error=error)
+        except StorageError as error:
+            self._keep(f"not remembered: {error}")
+            return Outcome(Result.REFUSED, error=error)
+        except CommunicationError as error:
+            self._outcome(command, f"not confirmed ({error})")
+            return Outcome(Result.UNKNOWN, error=error)
+
+    def _order(self, command: Command) -> Outcome:
+        supply = self._supply
+        self._keep(self._words(command))
+        read_back: float | None = None
+        match command:
+            case SendHold():
+                supply.hold()
+            case SetRate():
+                read_back = supply.set_rate(command.rate_A_per_s)
+            case SetTarget():
+                read_back = supply.set_target(command.target_A)
+            case SetHeater():
+                supply.set_heater(command.on)
+            case _:
+                supply.go()
+        said = "confirmed" if read_back is None else f"reads back {read_back:g}"
+        self._outcome(command, said)
+        return _OK if read_back is None else Outcome(Result.OK, read_back)
+
+    def _words(self, command: Command) -> str:
+        k = self._tesla_per_ampere
+        match command:
+            case SendHold():
+                return "hold"
+            case SetRate():
+                return f"rate {command.rate_A_per_s:.6g} A/s"
+            case SetTarget():
+                return f"program {command.target_A * k + 0.0:+.5f} T at {command.rate_A_per_s * k * 1e3:.4g} mT/s"
+            case SetHeater():
+                return f"switch heater {'on' if command.on else 'off'}"
+            case Go():
+                return "go"
+            case _:
+                return type(command).__name__.lower()
+
+    def _outcome(self, command: Command, text: str) -> None:
+        if not isinstance(command, Watch | Inspect | Remember):
+            self._keep(f"{self._words(command).split(' ')[0]}: {text}")
+
+    def _keep(self, text: str) -> None:
+        """Write down, in the magnet's journal and the run's. A full disk must not keep a hold from the magnet."""
+        try:
+            self._memory.note(text)
+        except OSError as error:
+            log.warning("%s: %r is not in the magnet's journal: %s", self.name, text, error)
+        self.record(text)
+
+    def _feel(self) -> None:
+        """Read what keeps the magnet cold, when its time has come."""
+        machine, now_s = self.machine, self._clock.now()
+        if not self._coldness or machine is None or now_s - self._cold_at_s < _COLD_EVERY_s:
+            return
+        self._cold_at_s = now_s
+        for sensor, read in self._coldness.items():
+            value: float | None = None
+            try:
+                value = read()
+            except RemanenceError as error:
+                log.warning("%s: the %s sensor: %s", self.name, sensor, error)
+            before = machine.verdict
+            machine.decide(self._clock.now(), Coldness(sensor, value, self._clock.now()))
+            if machine.verdict is not before:
+                self._keep(f"{machine.cold_why or f'{sensor} is good again'}: {machine.verdict.name.lower()}")
+
+    def _monitor_only(self) -> DeviceFault:
+        return DeviceFault(
+            f"this magnet is only monitored: {self.problem}", where=self.name, state="Nothing was sent to it",
+            do="give the setting in the station file",
+        )  # fmt: skip

@@ -113,8 +113,8 @@ class HallLoop(Procedure):
     def _go_to_zero(self, station: StationLike, field: FieldSource) -> Iterator[Step]:
         """The loop begins at zero field, wherever the last one was left."""
         field.sweep_to(0.0, self.rate_T_per_s)
-        while field.poll().activity is Activity.RAMPING:
-            now_T = field.read_field().field_T
+        while (look := field.poll()).activity is Activity.RAMPING:
+            now_T = look.field_T
             yield Waiting(f"zero field: now {now_T:+.3f} T", abs(now_T) / self.rate_T_per_s, state="Ramping")
             yield from wait_until(station.clock, station.clock.now() + 1.0)
 
@@ -129,8 +129,8 @@ class HallLoop(Procedure):
         while not arrived:
             yield from wait_until(clock, due_s)
             due_s = max(due_s + self.period_s, clock.now())
-            arrived = field.poll().activity is Activity.HOLDING
-            b = field.read_field()
+            b = field.poll()
+            arrived = b.activity is Activity.HOLDING
             xy = lockin_xy.read_xy()
             xx = lockin_xx.read_xy()
             yield {
@@ -147,7 +147,7 @@ class HallLoop(Procedure):
                 "time_xx_s": round(xx.time_s - start_s, 6),
                 "R_xx_ohm": xx.x_V / self.excitation_A,
                 "R_xy_ohm": xy.x_V / self.excitation_A,
-                "flags": (*(f"xy {flag}" for flag in xy.flags), *(f"xx {flag}" for flag in xx.flags)),
+                "flags": (*b.flags, *(f"xy {flag}" for flag in xy.flags), *(f"xx {flag}" for flag in xx.flags)),
             }
             if rows % _PROGRESS_EVERY_ROWS == 0:
                 done_T = travelled_T + min(abs(b.field_T - leg.start_T), abs(leg.stop_T - leg.start_T))

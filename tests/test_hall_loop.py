@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -179,7 +180,8 @@ def test_a_stop_under_pymeasures_worker_leaves_the_magnet_on_hold(tmp_path: Path
 
         worker.handle_record = stop_at_some_row  # pyright: ignore[reportAttributeAccessIssue]
         worker.start()
-        worker.join(timeout=250)
+        # The worker's own join returns as soon as it was asked to stop, not when it has.
+        Thread.join(worker, timeout=250)
         assert procedure.status == Procedure.ABORTED
         assert "holds at +0.1" in station.guards["magnet"].describe()
 

@@ -31,12 +31,21 @@ options = { tesla_per_ampere = 0.135 }
 [roles]
 field = "magnet"
 [guard.magnet]
+serial = "bench"
 largest_field = "15 T"
 inductance = "60 H"
 voltage_limit = "3.5 V"
 tolerance = "2 mT"
+settle = "1 s"
 reversal_settle = "2 s"
 segments = [ { to = "15 T", rate = "6 mT/s" } ]
+switch = "none"
+coil_sensor = "none"
+helium = "none"
+zones = []
+on_abort = "hold"
+on_end = "hold"
+on_comm_loss = "hold"
 """
 
 
@@ -270,7 +279,7 @@ def test_a_lost_magnet_link_fails_the_run_and_says_where_the_magnet_goes(station
     procedure.trouble = trouble
     result = Runner(station, tmp_path / "runs").run(procedure)
     assert result.footer.outcome is Outcome.FAILED
-    assert "no reply within" in result.footer.reason
+    assert "does not answer" in result.footer.reason
     assert "goes on to +1.0000 T" in result.footer.reason
     assert "cannot be read" in result.footer.hardware
     assert "stays where it is" not in result.footer.hardware
