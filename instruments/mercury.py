@@ -8,6 +8,7 @@ address. As each reply repeats its address, one that answers another question is
 
 import re
 from collections.abc import Collection
+from functools import cache
 from typing import ClassVar
 
 from ..core.errors import DeviceFault, ReplyError
@@ -83,14 +84,12 @@ class MercuryDriver(Driver):
             ReplyError: the reply answers something else, or only a part.
         """
         command = f"READ:{address}:{':'.join(names)}"
-        reply = self._accepted(command)
-        # A value may hold colons itself; only the last one can be told from what follows.
-        pattern = ":".join(f"{re.escape(name)}:([^:]*)" for name in names[:-1])
-        pattern = f"{pattern}:{re.escape(names[-1])}:(.*)" if pattern else f"{re.escape(names[-1])}:(.*)"
-        match = re.fullmatch(f"STAT:{re.escape(address)}:{pattern}", reply)
-        if match is None:
-            raise self.reply_error(command, reply)
-        return match.groups()
+        reply = self.ask(command)
+        match = _values_in(address, names).fullmatch(reply)
+        if match is not None and _REFUSALS.keys().isdisjoint(values := match.groups()):
+            return values
+        self._refuse(command, reply)
+        raise self.reply_error(command, reply)
 
     def closed_words(self, address: str, *names: str, last: str, allowed: Collection[str]) -> tuple[str, ...]:
         """Read values of any kind, and one behind them that has few words: then a reply cut anywhere is noticed.
@@ -127,7 +126,8 @@ class MercuryDriver(Driver):
             ReplyError: the reply answers something else.
         """
         command = f"SET:{address}:" + ":".join(f"{name}:{value}" for name, value in values.items())
-        reply = self._accepted(command)
+        reply = self.ask(command)
+        self._refuse(command, reply)
         head = f"STAT:SET:{address}:"
         said = reply.removeprefix(head).split(":")
         if not reply.startswith(head) or said[::3] != list(values) or said[2::3] != ["VALID"] * len(values):
@@ -140,14 +140,11 @@ class MercuryDriver(Driver):
         """The name and the address, for messages."""
         return f"{self.name} ({self.link.address})"
 
-    def _accepted(self, command: str) -> str:
-        """The reply to a command that the instrument does not refuse."""
-        reply = self.ask(command)
-        # A refusal of one of several names stands in the middle, behind its value.
+    def _refuse(self, command: str, reply: str) -> None:
+        """Raise what a refusal says; one of several names stands in the middle, behind its value."""
         refusal = next((word for word in reply.split(":") if word in _REFUSALS), None)
         if refusal is not None:
             raise Refused(refusal, command, self.where())
-        return reply
 
     def number_of(self, address: str, name: str, text: str, unit: str) -> float:
         """The number that a value says, which must be in its unit, with or without a prefix.
@@ -155,13 +152,26 @@ class MercuryDriver(Driver):
         Raises:
             ReplyError: it is not.
         """
-        match = re.fullmatch(f"({_NUMBER})([numk]?){re.escape(unit)}" if unit else f"({_NUMBER})()", text)
+        match = _number_in(unit).fullmatch(text)
         try:
             if match is not None:
                 return strict_float(match[1]) * _PREFIXES[match[2]]
         except ReplyError as error:
             raise self.reply_error(f"READ:{address}:{name}", text) from error
         raise self.reply_error(f"READ:{address}:{name}", text)
+
+
+@cache
+def _values_in(address: str, names: tuple[str, ...]) -> re.Pattern[str]:
+    """A reply with the values of these names; as a value may hold colons itself, the last one takes the rest."""
+    *others, last = (re.escape(name) for name in names)
+    pairs = [*(f"{name}:([^:]*)" for name in others), f"{last}:(.*)"]
+    return re.compile(":".join((f"STAT:{re.escape(address)}", *pairs)))
+
+
+@cache
+def _number_in(unit: str) -> re.Pattern[str]:
+    return re.compile(f"({_NUMBER})([numk]?){re.escape(unit)}" if unit else f"({_NUMBER})()")
 
 
 def _same(told: str, taken: str) -> bool:
