@@ -30,6 +30,8 @@ _SOFTEST_T = 1e-9
 _TICK = 2e-4
 _EULER = 0.5772156649015329
 _FIRST_STEP = 0.65
+# A field that moved by less has rested.
+_UNMOVED_T = 1e-15
 
 Floats = NDArray[np.float64]
 States = NDArray[np.bool_]
@@ -259,7 +261,7 @@ class RelayEnsemble:
         moved_T = abs(field_T - self._field_T)
         if elapsed_s > 0.0:
             # The age grows with time and is forgotten over ΔB_sw of field: exact for a constant rate, at ΔB_sw/rate.
-            if moved_T > 0.0:
+            if moved_T > _UNMOVED_T:
                 switching_T = self._switching_T(temperature_K)
                 steady_s = switching_T * elapsed_s / moved_T
                 self._age_s += (self._age_s - steady_s) * math.expm1(-moved_T / switching_T)

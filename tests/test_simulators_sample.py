@@ -175,6 +175,17 @@ def test_a_sample_looked_at_as_often_as_its_patience_asks_relaxes_as_one_always_
     assert patient.states == watched.states
 
 
+@pytest.mark.parametrize("moved_T", [5e-324, 1e-310, 1e-300, 1e-17, 1e-13])
+def test_a_field_that_moves_by_next_to_nothing_is_a_field_that_rests(moved_T: float) -> None:
+    resting, moving = RelayEnsemble(WARM), RelayEnsemble(WARM)
+    for relays, to_T in ((resting, 0.0), (moving, moved_T)):
+        relays.magnetise(-0.5, 5.0, 10.0)
+        relays.magnetise(0.0, 5.0, 10.0)
+        relays.magnetise(to_T, 5.0, 1e4)
+    assert math.isfinite(moving.patience_s)
+    assert moving.patience_s == pytest.approx(resting.patience_s, rel=1e-6)
+
+
 def test_at_the_reference_rate_and_temperature_time_changes_nothing() -> None:
     told, untold = (Sample(load_sample("park2020_deficient")) for _ in range(2))
     for stop_T in (0.2, -0.2, 0.2):
