@@ -21,32 +21,13 @@ from ..core.clock import Clock
 from ..core.errors import ReplyError
 from .multivu import MultiVu
 from .multivu_wire import CONFIRMED, Line, Message, repeats
+from .turn import Turn
 
 PORT = 27183
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _PATIENCE_s = 5.0
 # The longest that a wait keeps its turn, in laboratory time.
 _TURN_s = 0.05
-
-
-class Turn:
-    """A lock that is given in the order of asking: who takes it again and again does not keep it."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._given = 0
-        self._serving = 0
-
-    def __enter__(self) -> Self:
-        with self._condition:
-            number, self._given = self._given, self._given + 1
-            self._condition.wait_for(lambda: self._serving == number)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        with self._condition:
-            self._serving += 1
-            self._condition.notify_all()
 
 
 class MultiVuServer:

@@ -12,12 +12,12 @@ import selectors
 import socket
 import struct
 import threading
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Self
 
 from ..core.clock import Clock
 from .front_panel import Conversation, FrontPanel
+from .turn import Turn
 
 _CHUNK = 4096
 _PATIENCE_s = 5.0
@@ -26,6 +26,9 @@ _TURN_s = 0.1
 # How often (real time) faults that happen by themselves are looked for while nobody asks anything.
 _LOOK_s = 0.05
 _NOW_s = 1e-9
+# A greeting comes after this time of the client's own too (QCoDeS and pymeasure drop what comes until their socket has
+# been silent for 0.1 s), however fast the laboratory's runs.
+_QUIET_s = 0.3
 # Closing with this discards what was not sent and resets the connection.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -41,32 +44,6 @@ def serve(
         OSError: a port is taken.
     """
     return TcpServer(panels, clock, host, ports)
-
-
-class _Turn:
-    """A lock that serves in the order of asking: who gives it back and asks again does not push in."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._taken = False
-        self._queue: deque[threading.Lock] = deque()
-
-    def __enter__(self) -> None:
-        with self._guard:
-            if not self._taken:
-                self._taken = True
-                return
-            gate = threading.Lock()
-            gate.acquire()
-            self._queue.append(gate)
-        gate.acquire()
-
-    def __exit__(self, *_exception: object) -> None:
-        with self._guard:
-            if self._queue:
-                self._queue.popleft().release()
-            else:
-                self._taken = False
 
 
 class TcpServer:
@@ -86,7 +63,7 @@ class TcpServer:
         self._clock = clock
         self._panels = tuple(panels.values())
         # Whoever else moves this clock takes turns with the instruments.
-        self.turn = _Turn()
+        self.turn = Turn()
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ, None)
@@ -241,15 +218,27 @@ class _Line:
         try:
             # A client that vanishes in the middle of a reply is no news.
             with contextlib.suppress(OSError):
-                conversation.greet(server.now())
-                if conversation.outgoing:
-                    server.wait(conversation.outgoing[0][0])
-                    self._send()
+                self._greet()
                 while not conversation.broken and (data := self._socket.recv(_CHUNK)):
                     server.take(conversation, data)
                     self._send()
         finally:
             self.end()
+
+    def _greet(self) -> None:
+        """Let the instrument say its greeting once the client has had time to clear its socket."""
+        server, conversation = self._server, self._conversation
+        if not conversation.panel.greeting or not self._take_pen():
+            return
+        quiet = threading.Event()
+        timer = threading.Timer(_QUIET_s, quiet.set)
+        timer.daemon = True
+        timer.start()
+        conversation.greet(server.now())
+        with contextlib.suppress(IndexError):  # a reset has emptied the line, or there is none because of a fault
+            server.wait(conversation.outgoing[0][0])
+            quiet.wait()
+        self._write(patient=False)
 
     def end(self) -> None:
         """Close: with a reset if a fault broke the connection."""

@@ -18,7 +18,7 @@ from remanence.simulators.coolant import HeliumSettings
 from remanence.simulators.cryostat import CryostatSettings
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.multivu import MultiVu
-from remanence.simulators.multivu_server import MultiVuServer, Turn
+from remanence.simulators.multivu_server import MultiVuServer
 from remanence.simulators.multivu_wire import Reader, encode
 from remanence.simulators.sample import load_sample
 from remanence.simulators.sr830 import SR830
@@ -454,26 +454,3 @@ def test_closing_leaves_no_thread(server: MultiVuServer, clients: Any) -> None:
     server.close()
     server.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("MultiVu ")]
-
-
-def test_turns_are_given_in_the_order_of_asking() -> None:
-    turn, order, ready = Turn(), [], threading.Event()
-
-    def take(name: str) -> None:
-        ready.set()
-        with turn:
-            order.append(name)
-
-    threads = [threading.Thread(target=take, args=(name,)) for name in "abcd"]
-    with turn:
-        for number, thread in enumerate(threads):
-            ready.clear()
-            thread.start()
-            ready.wait(5.0)
-            while turn._given < number + 2:
-                pass
-    with turn:
-        pass
-    for thread in threads:
-        thread.join(5.0)
-    assert order == list("abcd")
