@@ -1,40 +1,28 @@
 """What all Lake Shore temperature controllers share: two thermometers, a loop with zones and ramps, and a heater.
 
-Rules of the family: there is no error reply. A query that is not understood is not answered, a setting that is not
-understood is lost. So each order of consequence goes out in one line with the query that reads it back. A reading
-comes with its status in the same line, and is no temperature unless that is 0. Commands of a line are separated by
-`;`, and so are the answers (manuals of the 331, 340 and 350).
+A model says what it has and how it words it; the order in which a loop is set is here, once, so that no line that is
+lost on its way leaves a heater on with a set point of another time.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..core.capabilities import LoopReading
-from ..core.errors import ConfigError, DeviceFault, LimitError, ReplyError
-from .driver import Driver, strict_float, strict_int
-from .lakeshore_zones import Zone, checked_zones, is_multiple
+from ..core.errors import ConfigError, DeviceFault, LimitError
+from .driver import strict_float, strict_int
+from .lakeshore_wire import LakeShoreWire, alike
+from .lakeshore_zones import Zone, checked_zones
 from .link import Link
 
-_STATUS = {
-    1: "invalid reading", 2: "old reading", 16: "temperature under range", 32: "temperature over range",
-    64: "sensor units zero", 128: "sensor units over range",
-}  # fmt: skip
-_READING = re.compile(r"([^;]+);([0-9]{1,3})")
 
-
-class LakeShoreController(Driver):
+class LakeShoreController(LakeShoreWire):
     """A controller whose `control_input` closes the loop on `output`; `sample_input` is the sample's thermometer.
 
     `zones` are rows of (up to this K, range, P, I, D). Without any (`zones = []`) mode, range and PID stay as they were
     set at the instrument. Nothing above `largest_K` is accepted. Left alone, a loop goes on regulating: `make_safe`
     does nothing, for a cryostat that is let go warms or boils; only `heater_off` switches off.
     """
-
-    write_end: ClassVar[str] = "\r\n"
-    read_end: ClassVar[str] = "\r\n"
-    pause_s: ClassVar[float] = 0.05
 
     # What a model says of itself
     inputs: ClassVar[tuple[str, ...]] = ("A", "B")
@@ -46,15 +34,12 @@ class LakeShoreController(Driver):
     d_limits: ClassVar[tuple[float, float]] = (0.0, 200.0)
     # The finest step of P, I and D.
     pid_steps: ClassVar[tuple[float, float, float]] = (0.1, 0.1, 0.1)
-    coldest_K: ClassVar[float] = 0.3
     # The last digit in which a set point is told.
     last_digit_K: ClassVar[float] = 1e-3
-    hottest_K: ClassVar[float] = 500.0
     # Slowest, fastest and finest ramp (K/min); 0 would mean a step.
     ramp_limits: ClassVar[tuple[float, float, float]] = (0.1, 100.0, 0.01)
     # For so long after an order SETP? may tell the set point before it (a warning in QCoDeS's drivers).
     set_point_lag_s: ClassVar[float] = 0.0
-    status_words: ClassVar[Mapping[int, str]] = _STATUS
 
     settings_table: ClassVar[tuple[str, ...]] = ("set_point", "ramp", "heater_range", "pid", "heater_status")
 
@@ -263,9 +248,6 @@ class LakeShoreController(Driver):
     def _range_order(self, heater_range: int) -> str:
         return f"RANGE {self.output},{heater_range}"
 
-    def _reading_query(self, letter: str) -> str:
-        return f"KRDG? {letter};RDGST? {letter}"
-
     def _pid_text(self, p: float, i: float, d: float) -> str:
         return f"{p:.1f},{i:.1f},{d:.1f}"
 
@@ -337,7 +319,7 @@ class LakeShoreController(Driver):
         for number, zone in enumerate(self.zones, start=1):
             query, row = f"ZONE? {self.output},{number}", self._zone_row(zone)
             wanted = [float(text) for text in row.split(",")]
-            if not _alike(self._some_fields(query), wanted):
+            if not alike(self._some_fields(query), wanted):
                 self._put(f"ZONE {self.output},{number},{row}", query, wanted)
         self._zones_written = True
 
@@ -365,101 +347,14 @@ class LakeShoreController(Driver):
                 do="look for an open heater or a temperature limit at the instrument",
             )
 
-    def _put(self, order: str, query: str, wanted: Sequence[float], first: int | None = None) -> None:
-        """Send an order, and in the same line the query that reads it back; compare the first fields, or all.
-
-        Raises:
-            DeviceFault: something else is read back.
-        """
-        found = self._some_fields(f"{order};{query}")
-        if not _alike(found[:first], wanted):
-            raise DeviceFault(
-                f"{order!r} was not taken: {query} tells {', '.join(f'{value:g}' for value in found)}",
-                where=self._where(),
-                do="check whether the instrument is locked, or used from somewhere else",
-            )
-
-    # What is read
-
     def _zone_at(self, kelvin: float) -> Zone:
         return next((zone for zone in self.zones if kelvin <= zone.top_K), self.zones[-1])
-
-    def _read_kelvin(self, letter: str) -> float:
-        command = self._reading_query(letter)
-        reply = self.ask(command)
-        match = _READING.fullmatch(reply.strip())
-        if match is None:
-            raise self.reply_error(command, reply)
-        return self._kelvin(letter, command, reply, match[1], match[2])
-
-    def _kelvin(self, letter: str, command: str, reply: str, reading: str, status: str) -> float:
-        """The temperature of a reading with its status, or why it is none."""
-        if fault := self._fault_of(int(status)):
-            raise DeviceFault(
-                f"input {letter} has no valid temperature: {fault}",
-                where=self._where(),
-                do="check the sensor and its curve",
-            )
-        try:
-            kelvin = strict_float(reading)
-        except ReplyError as error:
-            raise self.reply_error(command, reply) from error
-        if not self.coldest_K <= kelvin <= self.hottest_K:
-            raise self.reply_error(command, reply)
-        return kelvin
-
-    def _fault_of(self, status: int) -> str:
-        """The words for a status of a reading; empty for a good one."""
-        words = [text for bit, text in self.status_words.items() if status & bit]
-        known = sum(self.status_words)
-        if status & ~known:
-            words.append(f"status {status}")
-        return ", ".join(words)
 
     def _blind(self) -> str:
         """Why the loop does not see its thermometer although its status is good; empty if it does."""
         return ""
 
-    def _some_fields(self, command: str) -> list[float]:
-        reply = self.ask(command)
-        try:
-            return [strict_float(text) for text in reply.split(",")]
-        except ReplyError as error:
-            raise self.reply_error(command, reply) from error
-
-    def _fields(self, command: str, count: int) -> list[float]:
-        values = self._some_fields(command)
-        if len(values) != count:
-            raise self.reply_error(command, ",".join(str(value) for value in values))
-        return values
-
-    def _check(self, what: str, value: float, low: float, high: float, unit: str) -> None:
-        if not (math.isfinite(value) and low <= value <= high):
-            raise LimitError(
-                f"{what} {value:g} {unit} is outside {low:g} to {high:g} {unit}",
-                where=self.name,
-                state="Nothing was sent",
-            )
-
     def _check_ramp(self, ramp_K_per_min: float) -> None:
         slowest, fastest, step = self.ramp_limits
         self._check("ramp", ramp_K_per_min, slowest, fastest, "K/min")
         self._check_step("ramp", ramp_K_per_min, step, "K/min")
-
-    def _check_step(self, what: str, value: float, step: float, unit: str) -> None:
-        if not is_multiple(value, step):
-            raise LimitError(
-                f"{what} {value:g} {unit} is no multiple of {step:g} {unit}",
-                where=self.name,
-                state="Nothing was sent",
-            )
-
-    def _where(self) -> str:
-        return f"{self.name} ({self.link.address})"
-
-
-def _alike(found: Sequence[float], wanted: Sequence[float]) -> bool:
-    """Whether what is read back begins with what was told; they tell six digits at least."""
-    return len(found) >= len(wanted) and all(
-        math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-9) for a, b in zip(found, wanted, strict=False)
-    )

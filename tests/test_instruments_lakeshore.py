@@ -57,6 +57,8 @@ class Bench:
             resource, self.clock, name="cryostat", write_end=self.kind.write_end, read_end=self.kind.read_end,
             pause_s=self.kind.pause_s,
         )  # fmt: skip
+        if self.kind is Model372:
+            options = {"sample_input": "2"} | options
         return self.kind(link, "cryostat", **options)
 
     def wait(self, driver: Any, seconds: float) -> list[float]:
@@ -104,6 +106,10 @@ def test_a_controller_offers_its_capabilities_and_records_its_settings(
     assert len(kind.settings_table) <= 15
     assert not [name for name, value in settings.items() if str(value).startswith("unreadable")]
     assert settings["sample_input"] == sample_of(kind)
+    driver.set_temperature(8.0)
+    in_use = driver.settings()
+    assert in_use["pid"] == pytest.approx(next(zone[2:] for zone in driver.zones if zone.top_K >= 8.0))
+    assert not [name for name, value in in_use.items() if str(value).startswith("unreadable")]
 
 
 @pytest.mark.parametrize("transport", ["in process", "tcp"])
