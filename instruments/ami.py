@@ -4,7 +4,9 @@ Wire facts: the AMI 430 and 420 manuals and the drivers of QCoDeS, pymeasure and
 each is followed by the error queue, and what it set is read back. The driver works in ampere and ampere per second,
 which the unit of the field at the front panel does not touch; the unit of rates rescales them, and is put to seconds
 at opening and looked at before each order. A target told while the supply ramps or holds at its target moves the magnet
-at once, so the driver pauses first. With the switch cold the leads go at a rate of their own (`PS:PSRR`).
+at once, so the driver pauses first. With the switch cold the leads go at a rate of their own (`PS:PSRR`). Nothing but
+digits comes back, and a new query may cut off the answer to the last one, so queries do not share a line; a current is
+asked twice, and one that lost a digit is no current.
 """
 
 import re
@@ -32,6 +34,9 @@ _RAMPING, _HOLDING, _HEATING, _COOLING = 1, 2, 9, 10
 _FIELD_UNITS = {0: ("kilogauss", 10.0), 1: ("tesla", 1.0)}
 _RATE_UNITS = {0: ("seconds", 1.0), 1: ("minutes", 60.0)}
 _MOST_ERRORS = 20
+_POWER_ON = 128
+# Two looks at a current may differ by this, and in a ramp by its way between them.
+_NOISE_A, _SLACK = 2e-3, 1.5
 # From here on the inductance may be asked.
 _LATE_FIRMWARE = (2, 59)
 
@@ -79,6 +84,9 @@ class AMI430(AmpereSupply):
         self.greeting_lines = 2 if greeting else 0  # pyright: ignore[reportAttributeAccessIssue]  this port's
         super().__init__(link, name, tesla_per_ampere=tesla_per_ampere)
         self.firmware: tuple[int, ...] = ()
+        # The fastest that the current is known to go.
+        self._pace_A_per_s = self.fastest_A_per_s
+        self._restarted = self._opened = False
         # What the supply can give (A), read from it; until then it is told no current.
         self._range_A = (0.0, 0.0)
 
@@ -103,6 +111,10 @@ class AMI430(AmpereSupply):
                 raise self.reply_error("*IDN?", identity)
             self.firmware = tuple(int(part) for part in match["firmware"].split("."))
             self._errors()
+            self._look_for_restart()
+            if not self._opened:
+                # Whether it was off before is nobody's matter; from now on it is.
+                self._restarted, self._opened = False, True
             self._compare(self.field_constant)
             if self._unit("RAMP:RATE:UNITS?", _RATE_UNITS)[1] != 1.0:
                 self._order("CONF:RAMP:RATE:UNITS 0")
@@ -115,11 +127,20 @@ class AMI430(AmpereSupply):
     # The guard's primitives
 
     def watch(self) -> SupplyReading:
-        """Measure state and current in the leads."""
+        """Measure current in the leads, state, and the current once more.
+
+        Raises:
+            ReplyError: the two currents are further apart than the ramp explains; one of them lost a digit.
+        """
         with self.link.lock:
-            state = self.state
-            output_A = self.output
+            first_A, state = self.output, self.state
             word, activity = self._meaning(state)
+            output_A = self.output
+            # Between the two lie two queries, each no longer than its deadline.
+            moving = activity is Activity.RAMPING
+            reach_A = _NOISE_A + (_SLACK * self._pace_A_per_s * 2.0 * self.deadline_s if moving else 0.0)
+            if abs(output_A - first_A) > reach_A and activity is not Activity.QUENCHED:
+                raise self.reply_error("CURR:SUPP?", f"{first_A:g}, and {output_A:g} when it was asked again")
             heater = {_HEATING: Heater.ON, _COOLING: Heater.OFF}.get(state)
             return SupplyReading(
                 self.link.answered_s, activity, output_A, heater=heater, detail=f"STATE {state}: {word}"
@@ -140,6 +161,8 @@ class AMI430(AmpereSupply):
                 heater = Heater.ON if self.heater_on else Heater.OFF
                 if heater is Heater.OFF:
                     coil_A, rate = self.coil, self.cold_rate
+            self._pace_A_per_s = rate
+            self._look_for_restart()
             fingerprint = (
                 ("field unit", field_unit),
                 ("rate unit", rate_unit),
@@ -149,6 +172,7 @@ class AMI430(AmpereSupply):
                 ("ramp segments", ", ".join(f"to {bound}" for _, bound in segments)),
                 ("quench detection", str(int(detection))),
                 ("persistent switch", str(int(fitted))),
+                ("power", "was off since the station was opened" if self._restarted else "on since"),
             )
             persistent = "; persistent" if fitted and self.persistent else ""
             target_A, voltage_V, quenched = self.target, self.voltage, self.quenched
@@ -193,11 +217,13 @@ class AMI430(AmpereSupply):
             self._check_rate_unit()
             if self.switch_fitted and not self.heater_on:
                 self._order(f"CONF:PS:PSRR {rate}")
-                return self.cold_rate
+                self._pace_A_per_s = self.cold_rate
+                return self._pace_A_per_s
             for number, (_, bound) in enumerate(self._segments(), 1):
                 self._order(f"CONF:RAMP:RATE:CURR {number},{rate},{bound}")
             self._check_rate_unit()
-            return max(rate for rate, _ in self._segments())
+            self._pace_A_per_s = max(rate for rate, _ in self._segments())
+            return self._pace_A_per_s
 
     def set_target(self, target_A: float) -> float:
         """Tell the set point while paused, and give what the supply reads back (A).
@@ -267,6 +293,13 @@ class AMI430(AmpereSupply):
                 return errors
             errors.append(f"{match['code']} {match['text']}")
         raise self.reply_error("SYST:ERR?", f"{_MOST_ERRORS} errors and no end: {errors[-1]}")
+
+    def _look_for_restart(self) -> None:
+        reply = self.ask("*ESR?")
+        try:
+            self._restarted = self._restarted or bool(strict_int(reply) & _POWER_ON)
+        except ReplyError as error:
+            raise self.reply_error("*ESR?", reply) from error
 
     def _segments(self) -> list[tuple[float, str]]:
         """Rate, in the unit of rates, and upper bound, in the supply's words, of each ramp segment."""

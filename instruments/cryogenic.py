@@ -32,6 +32,8 @@ _RAMPING = re.compile(r"RAMPING FROM [0-9.]+ TO " + _SHOWN + r" AT (?P<rate>[0-9
 _TRIP = re.compile(r"(?P<why>[A-Z]+) TRIP AT " + _SHOWN)
 # Below this the relay may be turned, so its sign is asked anew before a current above it is believed.
 _ZERO_A = 5e-3
+# A supply that holds says its current twice; further apart, one of the two lost a digit on its way.
+_APART_A = 1.0
 # What a supply that lost its constant says of it in a fingerprint: nothing that a constant could be.
 _NO_CONSTANT = "none entered"
 
@@ -327,6 +329,10 @@ class SMS120C(AmpereSupply):
             raise self.reply_error("GET OUTPUT", output)
         output_A = self._signed(self._ampere("GET OUTPUT", _OUTPUT, output, scale))
         aim_A = rate = None
+        if activity is Activity.HOLDING:
+            held_A = self._ampere("RAMP STATUS", _HOLDING, status, scale)
+            if abs(held_A - abs(output_A)) > _APART_A:
+                raise self.reply_error("GET OUTPUT", f"{output} while {status}")
         if activity is Activity.RAMPING or (activity is Activity.HOLDING and match["why"] == "TARGET"):
             aim_A = self._signed(self._ampere("RAMP STATUS", match.re, status, scale))
         if activity is Activity.RAMPING:

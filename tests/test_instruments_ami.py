@@ -65,7 +65,7 @@ def test_a_move_ends_where_it_was_told_in_either_sign_and_every_look_is_true(
     assert "-201" not in driver.inspect().detail
 
 
-def test_a_look_at_a_ramp_is_two_queries(bench: SupplyBench) -> None:
+def test_a_look_at_a_ramp_is_three_queries_of_which_two_must_agree(bench: SupplyBench) -> None:
     driver = bench.driver
     driver.set_rate(0.05)
     driver.set_target(-7.0)
@@ -73,7 +73,7 @@ def test_a_look_at_a_ramp_is_two_queries(bench: SupplyBench) -> None:
     bench.wait(20.0)
     bench.said.clear()
     reading = driver.watch()
-    assert bench.said == ["STATE?", "CURR:SUPP?"]
+    assert bench.said == ["CURR:SUPP?", "STATE?", "CURR:SUPP?"]
     assert reading.activity is Activity.RAMPING
     assert reading.output_A == pytest.approx(bench.world.magnet.lead_current(reading.time_s), abs=0.05 * 0.05)
     assert reading.detail == "STATE 1: ramping"
@@ -83,13 +83,13 @@ def test_an_inspection_tells_everything_with_the_output_last(bench: SupplyBench)
     bench.move(-5.0, 0.1)
     bench.said.clear()
     reading = bench.driver.inspect()
-    assert bench.said[-2:] == ["STATE?", "CURR:SUPP?"]
+    assert bench.said[-3:] == ["CURR:SUPP?", "STATE?", "CURR:SUPP?"]
     assert (reading.output_A, reading.set_point_A, reading.rate_A_per_s) == (-5.0, -5.0, 0.1)
     assert reading.voltage_V == pytest.approx(-0.02, abs=1e-3)
     assert (reading.heater, reading.coil_A, reading.remote) == (Heater.ON, None, None)
     assert reading.fingerprint == (
         ("field unit", "kilogauss"), ("rate unit", "seconds"), ("field constant", "1.182"), ("current limit", "50.8"),
-        ("voltage limit", "5"), ("ramp segments", "to 50.8"), ("quench detection", "1"), ("persistent switch", "1"),
+        ("voltage limit", "5"), ("ramp segments", "to 50.8"), ("quench detection", "1"), ("persistent switch", "1"), ("power", "on since"),
     )  # fmt: skip
 
 
@@ -322,9 +322,12 @@ def test_a_supply_that_was_off_for_a_moment_says_so_by_its_set_point_and_heater(
     bench.driver.go()
     bench.wait(100.0)
     bench.panel.power_cycle()
-    after = bench.driver.inspect()
-    assert (after.activity, after.set_point_A, after.heater) == (Activity.HOLDING, 0.0, Heater.OFF)
-    assert after.output_A == pytest.approx(bench.leads_A, abs=1e-6)
+    for _ in range(2):
+        after = bench.driver.inspect()
+        assert (after.activity, after.set_point_A, after.heater) == (Activity.HOLDING, 0.0, Heater.OFF)
+        assert after.output_A == pytest.approx(bench.leads_A, abs=1e-6)
+        assert dict(after.fingerprint)["power"] == "was off since the station was opened"
+        bench.driver.check_identity()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -346,6 +349,38 @@ def test_a_current_that_is_no_whole_number_is_an_error_and_no_current(bench: Sup
     with pytest.raises(CommunicationError):
         bench.driver.watch()
     assert bench.driver.watch().output_A == 0.0
+
+
+def test_a_current_that_lost_digits_is_no_current(bench: SupplyBench) -> None:
+    bench.move(12.3456, 0.1)
+    errors = 0
+    for _ in range(40):
+        bench.fault("short", command="CURR:SUPP?")
+        try:
+            assert bench.driver.watch().output_A == 12.3456
+        except ReplyError as error:
+            assert "when it was asked again" in str(error)
+            errors += 1
+    assert errors > 20
+    bench.driver.set_rate(0.01)
+    bench.driver.set_target(40.0)
+    bench.driver.go()
+    bench.wait(900.0)
+    # In a ramp the two may differ by the way between them, two deadlines long: no leading digit passes.
+    for text in ("2.3", "21", "", "-21.3", "21.37"):
+        bench.fault("answer", text=text or "0", command="CURR:SUPP?")
+        with pytest.raises(ReplyError, match="when it was asked again"):
+            bench.driver.watch()
+        reading = bench.driver.watch()
+        assert reading.output_A == pytest.approx(bench.world.magnet.lead_current(reading.time_s), abs=1e-3)
+
+
+def test_a_quench_between_two_looks_is_told_as_a_quench(bench: SupplyBench) -> None:
+    bench.move(20.0, 0.1)
+    bench.fault("answer", text="20", command="CURR:SUPP?")
+    bench.world.magnet.quench(bench.clock.now())
+    reading = bench.driver.watch()
+    assert (reading.activity, reading.output_A) == (Activity.QUENCHED, 0.0)
 
 
 def test_a_line_that_goes_dead_in_a_look_gives_no_reading(bench: SupplyBench) -> None:

@@ -320,6 +320,15 @@ def test_a_line_that_goes_dead_in_a_look_gives_no_reading(bench: SupplyBench) ->
     assert bench.driver.watch().output_A == 2.0
 
 
+def test_a_current_that_lost_a_digit_is_no_current(bench: SupplyBench) -> None:
+    bench.move(25.0, 0.1)
+    for text in ("........ OUTPUT: 5.0000 AMPS AT 0.10 VOLTS", "........ OUTPUT: 2.0000 AMPS AT 0.10 VOLTS"):
+        bench.fault("answer", text=text, command="GET OUTPUT")
+        with pytest.raises(ReplyError, match="while HOLDING ON TARGET AT 25"):
+            bench.driver.watch()
+    assert bench.driver.watch().output_A == 25.0
+
+
 # The switch
 
 
