@@ -123,6 +123,11 @@ class Cryostat:
         """How long a step may be over which the sample's temperature is taken for a straight line."""
         return math.inf if self._still >= _STILL_STEPS else self._ASLEEP_STEP_s
 
+    @property
+    def patience_s(self) -> float:
+        """How old (s) a temperature may be when somebody reads it: asleep, it is looked at once a second only."""
+        return 0.5 if self._still >= _STILL_STEPS else 0.1
+
     def disturb(self) -> None:
         """Say that the heater may be about to jump: somebody gave its controller an order."""
         self._calm = False

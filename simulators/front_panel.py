@@ -8,6 +8,7 @@ a person can do at its front, are the hooks at the end; one that is not there re
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import ClassVar, NoReturn, Protocol
 
 from ..core.errors import ConfigError
@@ -198,13 +199,9 @@ class Conversation:
         """Take bytes as they arrive: what they cause happens now, what the instrument answers comes when it can."""
         panel = self.panel
         trouble = panel.trouble
-        if trouble is None and not self._pending and len(data) <= _LONGEST_COMMAND:
-            # The usual case, one whole command, without looking at each byte.
-            ends = panel.ends
-            body = data.rstrip(ends)
-            if len(body) < len(data) and len(body.translate(None, ends)) == len(body):
-                self._do(body, now_s)
-                return
+        if trouble is None and not self._pending and (line := _whole_command(data, panel.ends)) is not None:
+            self._do(line, now_s)
+            return
         for line in self._lines(data):
             if trouble is None:
                 self._do(line, now_s)
@@ -281,6 +278,14 @@ class Conversation:
         """End the connection; closing twice is fine."""
         if self in self.panel.conversations:
             self.panel.conversations.remove(self)
+
+
+@lru_cache(maxsize=512)
+def _whole_command(data: bytes, ends: bytes) -> bytes | None:
+    """The one command line that `data` is, if it is just that; a run repeats few different ones, so they are kept."""
+    line = data.rstrip(ends)
+    alone = len(line) < len(data) <= _LONGEST_COMMAND and len(line.translate(None, ends)) == len(line)
+    return line if alone else None
 
 
 def _nobody() -> None:

@@ -56,8 +56,8 @@ class SettingsPanel(FrontPanel):
         """One line: commands separated by `;`, their answers joined by `;`."""
         answers: list[str] = []
         for mnemonic, asks, arguments in commands(command):
-            # A temperature does not change in a tenth of a second; an order acts from its own instant.
-            self.world.advance(0.1 if asks else 0.0)
+            # An order acts from its own instant; a temperature does not change while one asks for it.
+            self.world.advance(self.world.cryostat.patience_s if asks else 0.0)
             try:
                 if asks:
                     answers.append(self._query(mnemonic, arguments))

@@ -191,8 +191,7 @@ class Magnet:
         if to_corner > 1e-9:
             limit = min(limit, to_corner)
             if warm:
-                ahead_T = abs(leads.current(now_s + 1.0) - leads.current(now_s)) * k
-                return min(limit, field_step_T / max(ahead_T, 1e-9))
+                return min(limit, field_step_T / max(abs(leads.slope(now_s)) * k, 1e-9))
         behind_A = abs(self.bore.tail_A - self._coil_A)
         if warm and not self.quenched:
             behind_A = max(behind_A, abs(leads.current(now_s) - self._coil_A))

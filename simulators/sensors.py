@@ -195,9 +195,10 @@ class Sensor:
 
         Sensor units are told only if they are asked for with `units`: they take longer.
         """
-        if (failed := _FAILED.get(self.fault)) is not None:
-            return failed
-        if self.fault is Fault.FROZEN and self._last_K[noisy]:
+        fault = self.fault
+        if fault is not Fault.NONE and fault in _FAILED:
+            return _FAILED[fault]
+        if fault is Fault.FROZEN and self._last_K[noisy]:
             kelvin = self._last_K[noisy]
         else:
             noise = noise_factor * self._noise.next() if noisy else 0.0

@@ -112,24 +112,18 @@ class SR830(SRSLockIn):
         self._look()
 
     def _look(self) -> tuple[float, float]:
-        """X and Y now."""
-        self.world.glance(self._tap)
-        self._seen_s = self.world.clock.now()
-        return self._see()
-
-    def _see(self) -> tuple[float, float]:
-        """X and Y, offsets taken off and clipped; what is wrong is latched."""
-        world, tap, largest = self.world, self._tap, self._largest_V
-        x, y = tap.outputs()
-        x, y = x - self._x_offset_V, y - self._y_offset_V
-        if abs(x) * self._x_gain > largest or abs(y) * self._y_gain > largest:
+        """X and Y now, offsets taken off and clipped; what is wrong is latched."""
+        tap, largest = self._tap, self._largest_V
+        self._seen_s = self.world.glance(tap)
+        output = tap.solve()
+        x, y = output.real - self._x_offset_V, output.imag - self._y_offset_V
+        if abs(x) > self._x_stands_V or abs(y) > self._y_stands_V:
             self.lia |= _OUTPUT
             x, y = clip(x, largest), clip(y, largest)
-        if self._external and not self.locked():
+        if not tap.share and not self.locked():
             self.lia |= _UNLOCK
-        applied_V = max(tap.take_largest_V(), abs(world.voltage(self.wiring)))
-        if applied_V > self._stands_V:
-            self.lia |= _FILTER | (_INPUT if applied_V > _LARGEST_INPUT_V else 0)
+        if tap.largest_V > self._stands_V:
+            self.lia |= _FILTER | (_INPUT if tap.take_largest_V() > _LARGEST_INPUT_V else 0)
         return x, y
 
     def apply(self) -> None:
@@ -155,7 +149,9 @@ class SR830(SRSLockIn):
         self._stands_V = min(scale * _RESERVES[now["RMOD"]], _LARGEST_INPUT_V)
         (x_percent, x_expand), (y_percent, y_expand) = self._tuples["OEXP1"], self._tuples["OEXP2"]
         self._x_offset_V, self._y_offset_V = 0.01 * x_percent * scale, 0.01 * y_percent * scale
-        self._x_gain, self._y_gain = 10.0**x_expand, 10.0**y_expand
+        self._x_stands_V, self._y_stands_V = (self._largest_V / 10.0**expand for expand in (x_expand, y_expand))
+        # What has been was within the reserve of the settings before.
+        self._tap.take_largest_V()
 
     def _magnitude_and_angle(self) -> tuple[float, float]:
         """R and θ: of X and Y before their offsets (manual, "X, Y, R and θ"), R with an offset of its own."""

@@ -153,8 +153,7 @@ class SR860(SRSLockIn):
         wrong = _CH1 if (abs(r) * gains[2] if first else abs(x) * gains[0]) > scale else 0
         wrong |= _CH2 if not second and abs(y) * gains[1] > scale else 0
         wrong |= 0 if self.locked() else _UNLOCK
-        applied_V = max(self._tap.take_largest_V(), abs(self.world.voltage(self.wiring)))
-        wrong |= _RANGE if applied_V > self._stands_V else 0
+        wrong |= _RANGE if self._tap.take_largest_V() > self._stands_V else 0
         shown = (x, y, r, theta)
         for k in range(4):
             chosen = int(self._settings.lists["CDSP"][k])

@@ -55,6 +55,9 @@ def numbers(arguments: list[str], *ranges: tuple[float, float]) -> tuple[float, 
 
 def whole(arguments: list[str], low: int, high: int) -> int:
     """One integer argument; `8.000` is one too, as some clients write it."""
+    # The usual way of writing it first: a query for a signal asks for little else.
+    if len(arguments) == 1 and arguments[0].isdecimal() and low <= (value := int(arguments[0])) <= high:
+        return value
     return int(numbers(arguments, (low, high))[0])
 
 

@@ -33,6 +33,8 @@ class SRSLockIn(LockIn):
     def __init__(self, world: World, name: str, wiring: str, drives: str | float, binary_end: str) -> None:
         super().__init__(world, name, wiring, drives)
         self._binary_end = binary_end
+        if binary_end != "\n":
+            self.receive = self._receive_ended
         self.events, self.lia, self.errors = POWER_ON, 0, 0
         self.enabled = {"*ESE": 0, "*SRE": 0, "ERRE": 0, "LIAE": 0}
         self.queries: dict[str, Query] = {
@@ -57,10 +59,12 @@ class SRSLockIn(LockIn):
         replies: list[str] = []
         for mnemonic, asked, arguments in parse_line(command):
             try:
-                if asked:
-                    replies.append(self._query(mnemonic, arguments))
-                else:
+                if not asked:
                     self.order(mnemonic, arguments)
+                elif (query := self.queries.get(mnemonic)) is not None:
+                    replies.append(query(arguments))
+                else:
+                    raise Refused(COMMAND_ERROR)
             except Refused as refused:
                 self.events |= refused.bit
         if len(replies) < 2:
@@ -72,12 +76,6 @@ class SRSLockIn(LockIn):
             return None
         return text
 
-    def _query(self, mnemonic: str, arguments: list[str]) -> str:
-        handler = self.queries.get(mnemonic)
-        if handler is None:
-            raise Refused(COMMAND_ERROR)
-        return handler(arguments)
-
     def order(self, mnemonic: str, arguments: list[str]) -> None:
         """Do one command that sets something."""
         handler = self.orders.get(mnemonic)
@@ -88,10 +86,10 @@ class SRSLockIn(LockIn):
         handler(arguments)
         self.apply()
 
-    def receive(self, line: bytes) -> bytes:
+    def _receive_ended(self, line: bytes) -> bytes:
         """Binary data end as they were said to end, everything else with the terminator."""
         reply = super().receive(line)
-        if self._binary_end != "\n" and line.strip().upper().startswith(self.binary):
+        if line.strip().upper().startswith(self.binary):
             reply = reply.removesuffix(self.reply_end) + self._binary_end.encode("latin-1")
         return reply
 

@@ -48,9 +48,8 @@ class Tap:
         # X + iY: one filter for both.
         self._filter = Cascade(0.1, 2)
         self._forgotten_s = _FORGOTTEN * 0.1
-        # (length in s, input at its start, input at its end), oldest first
-        self._pieces: deque[tuple[float, complex, complex]] = deque()
-        self._length_s = 0.0
+        # (start and end in s, input there and here), oldest first
+        self._pieces: deque[tuple[float, float, complex, complex]] = deque()
         # The largest voltage at the contacts since somebody asked: an overload may come and go between two looks.
         self.largest_V = 0.0
         # The voltage at the contacts at the end of the last step, and how fast it came there.
@@ -58,23 +57,26 @@ class Tap:
         self._told_s = now_s
         self._last_V: complex = 0.0
 
+    def solve(self) -> complex:
+        """Filter all that the tap has heard, and give X + iY (V)."""
+        pieces, cascade = self._pieces, self._filter
+        while pieces:
+            start_s, stop_s, start_V, stop_V = pieces.popleft()
+            if self._phase_rad:
+                turn = cmath.rect(1.0, -self._phase_rad)
+                start_V, stop_V = start_V * turn, stop_V * turn
+            cascade.advance(stop_s - start_s, start_V, stop_V, self._density, self._noise.pairs(cascade.poles))
+        return cascade.output
+
     @property
     def x(self) -> Shown:
-        """The in-phase channel, as far as the tap has heard."""
-        self._solve()
-        return Shown(self._filter.output.real)
+        """The in-phase channel."""
+        return Shown(self.solve().real)
 
     @property
     def y(self) -> Shown:
-        """The quadrature channel, as far as the tap has heard."""
-        self._solve()
-        return Shown(self._filter.output.imag)
-
-    def outputs(self) -> tuple[float, float]:
-        """Both channels (V), as far as the tap has heard."""
-        self._solve()
-        output = self._filter.output
-        return output.real, output.imag
+        """The quadrature channel."""
+        return Shown(self.solve().imag)
 
     @property
     def phase_rad(self) -> float:
@@ -83,12 +85,12 @@ class Tap:
 
     @phase_rad.setter
     def phase_rad(self, phase_rad: float) -> None:
-        self._solve()
+        self.solve()
         self._phase_rad = phase_rad
 
     def reconfigure(self, time_constant_s: float, poles: int) -> None:
         """Change the filter of both channels."""
-        self._solve()
+        self.solve()
         self.retuned = True
         self._filter.reconfigure(time_constant_s, poles)
         self._forgotten_s = _FORGOTTEN * time_constant_s
@@ -109,33 +111,21 @@ class Tap:
 
     def follow(self, now_s: float, volts: complex) -> None:
         """Take the straight line from what was heard last to `volts` (the share of them that counts) now."""
-        step_s, start_V = now_s - self._told_s, self._last_V
+        start_s, start_V = self._told_s, self._last_V
         self._last_V = volts
-        if step_s <= 0.0:
+        if now_s <= start_s:
             return
         self._told_s = now_s
-        self._length_s += step_s
         pieces = self._pieces
         if pieces:
-            length_s, before_V, middle_V = pieces[-1]
-            total_s = length_s + step_s
-            corner_V = before_V + (volts - before_V) * length_s / total_s - middle_V
+            before_s, _, before_V, middle_V = pieces[-1]
+            total_s = now_s - before_s
+            corner_V = before_V + (volts - before_V) * (start_s - before_s) / total_s - middle_V
             # White noise averaged over the time has the density over the root of twice that time.
             if middle_V == start_V and abs(corner_V) <= _STRAIGHT * self._density / math.sqrt(2.0 * total_s):
-                pieces[-1] = (total_s, before_V, volts)
-                return
-        pieces.append((step_s, start_V, volts))
-        while self._length_s - pieces[0][0] > self._forgotten_s:
-            # Nobody looked for so long that nothing of it is left in the filter.
-            self._length_s -= pieces.popleft()[0]
-
-    def _solve(self) -> None:
-        pieces = self._pieces
-        if not pieces:
-            return
-        turn = cmath.rect(1.0, -self._phase_rad) if self._phase_rad else 1.0
-        filtered, draws = self._filter, self._noise.pairs
-        for step_s, start_V, stop_V in pieces:
-            filtered.advance(step_s, start_V * turn, stop_V * turn, self._density, draws(filtered.poles))
-        pieces.clear()
-        self._length_s = 0.0
+                start_s, start_V = before_s, before_V
+                pieces.pop()
+            while pieces and now_s - pieces[0][1] > self._forgotten_s:
+                # Nobody looked for so long that nothing of it is left in the filter.
+                pieces.popleft()
+        pieces.append((start_s, now_s, start_V, volts))

@@ -140,7 +140,8 @@ class VirtualVisaLibrary(VisaLibraryBase):
                 return chunk, self._good(session, _Status.success_termination_character_read)
         data = b""
         while True:
-            self._happen(conversation, deadline_s)
+            if conversation.broken or conversation.panel.trouble is not None:
+                self._happen(conversation, deadline_s)
             if not outgoing or outgoing[0][0] > deadline_s:
                 if clock.now() < deadline_s:
                     clock.sleep(deadline_s - clock.now())

@@ -25,7 +25,7 @@ from .tap import Tap
 _LONGEST_STEP_T = 2e-3
 _STEPS_PER_WIDTH = 9.0
 # Where nothing moves a look within this time finds what the last one found; where something does, a straight line.
-_REST_s, _STRAIGHT_s = 10.0, 0.25
+_REST_s, _STRAIGHT_s = 10.0, 0.5
 # A sample's relaxation is not looked at more often than this.
 _SHORTEST_CREEP_s = 0.2
 # The voltages' random walk is taken in steps of at least this: in less it goes nowhere.
@@ -77,8 +77,7 @@ class World:
         self.excitation = Excitation()
         self._taps: list[Tap] = []
         self._pickup_V = settings.sample.pickup_V
-        # What else comes into every pair of contacts in phase with the current: a fault's doing.
-        self.interference_V = 0.0
+        self._interference_V = 0.0
         self._drift_density = settings.sample.drift_V_per_sqrt_s
         self._now_s = clock.now()
         self._drift_owed_s = 0.0
@@ -87,7 +86,8 @@ class World:
         # The field and temperature that `_resistances` are of, and how long ago the sample was asked for them.
         self._seen = self.magnet.field(), self.cryostat.sample_K
         self._unasked_s = 0.0
-        self._foreseen_s = -math.inf
+        # Until when a look can be answered as things go, and whether they rest: None until somebody asks.
+        self._foreseen_s: float | None = None
         self._resting = False
         self._heard: object = None
         self._resistances = self.sample.resistances(*self._seen)
@@ -130,11 +130,21 @@ class World:
     def voltage(self, wiring: str) -> float:
         """The true rms voltage between a pair of contacts (V), as of the last `advance`."""
         if wiring == "xy":
-            stray_V = self._pickup_V + self._drift_V["xy"] + self.interference_V
+            stray_V = self._pickup_V + self._drift_V["xy"] + self._interference_V
             return self.excitation.through_sample_A * self._resistances[1] + stray_V
         if wiring == "xx":
-            return self.excitation.through_sample_A * self._resistances[0] + self._drift_V["xx"] + self.interference_V
+            return self.excitation.through_sample_A * self._resistances[0] + self._drift_V["xx"] + self._interference_V
         return 0.0
+
+    @property
+    def interference_V(self) -> float:
+        """What else comes into every pair of contacts in phase with the current (V), from now on: a fault's doing."""
+        return self._interference_V
+
+    @interference_V.setter
+    def interference_V(self, volts: float) -> None:
+        self._interference_V = volts
+        self._hear()
 
     def advance(self, within_s: float = 0.0) -> None:
         """Bring everything to `clock.now()`; a panel that need not know better may be content `within_s` of it.
@@ -142,11 +152,16 @@ class World:
         Before an order is given, everything must be there: without `within_s`.
         """
         now = self.clock.now()
-        if now - self._now_s <= within_s or (within_s and self._resting and now < self._foreseen()):
+        if within_s:
+            if now - self._now_s <= within_s or (now < self._foreseen() and self._resting):
+                return
+        else:
+            # An order may follow, after which nothing goes on as it was foreseen.
+            self._foreseen_s = None
+        if now <= self._now_s:
             return
-        if self._heard != self.excitation.heard() or any(tap.retuned for tap in self._taps):
+        if self._unheard():
             self._hear()
-        self._foreseen_s = -math.inf
         while self._now_s < now:
             longest_s = self._longest_step()
             self._resting = longest_s == math.inf
@@ -155,24 +170,42 @@ class World:
                 step_s = now - self._now_s
             self._move(step_s)
             self._listen(step_s)
+        self._foreseen_s = None
 
-    def glance(self, tap: Tap) -> None:
-        """Bring only what one lock-in hears to `clock.now()`, on the straight line that the last step ended with."""
+    def glance(self, tap: Tap) -> float:
+        """Bring only what one lock-in hears to now, on the straight line of the last step, and give that time (s)."""
         now = self.clock.now()
-        if now >= self._foreseen() or tap.retuned or self._heard != self.excitation.heard():
+        until_s = self._foreseen_s
+        if now >= (self._foreseen() if until_s is None else until_s):
             self.advance()
         else:
-            volts = self.voltage(tap.wiring)
-            if not self._resting:
-                volts += tap.slope_V_per_s * (now - self._now_s)
-            tap.follow(now, volts * tap.share)
+            tap.follow(now, (tap.volts + tap.slope_V_per_s * (now - self._now_s)) * tap.share)
+        return now
 
     def _foreseen(self) -> float:
         """Until when a look can be answered without asking the parts again (s)."""
-        if self._foreseen_s == -math.inf:
-            ahead_s = min(_REST_s, self._creep_s()) if self._resting else min(_STRAIGHT_s, 0.25 * self._longest_step())
-            self._foreseen_s = self._now_s + min(ahead_s, self._next_event_s())
-        return self._foreseen_s
+        foreseen_s = self._foreseen_s
+        if foreseen_s is None:
+            # Only an order makes the lock-ins hear something else, and before one nothing was foreseen any more.
+            if self._unheard():
+                self._hear()
+                return self._now_s
+            longest_s = self._longest_step()
+            self._resting = longest_s == math.inf
+            ahead_s = min(_STRAIGHT_s, 0.25 * longest_s)
+            if self._resting:
+                ahead_s = min(_REST_s, self._creep_s())
+                for tap in self._taps:
+                    tap.slope_V_per_s = 0.0
+            self._foreseen_s = foreseen_s = self._now_s + min(ahead_s, self._next_event_s())
+        return foreseen_s
+
+    def _unheard(self) -> bool:
+        """Whether the lock-ins must hear anew: a source, a reference or a filter was switched."""
+        for tap in self._taps:
+            if tap.retuned:
+                return True
+        return self._heard != self.excitation.heard()
 
     def _hear(self) -> None:
         """What the lock-ins hear at this instant: a source or a reference may have been switched since the last."""
@@ -194,10 +227,9 @@ class World:
     def _next_event_s(self) -> float:
         """How long until something happens by itself."""
         due_s = math.inf
-        for tap in self._taps:
-            due_s = min(due_s, tap.due_s)
-        for timer in self._timers:
-            due_s = min(due_s, timer.due_s)
+        for waiting in (*self._taps, *self._timers):
+            if waiting.due_s < due_s:
+                due_s = waiting.due_s
         if self.excitation.on:
             due_s = min(due_s, self.excitation.until_s)
         return max(due_s - self._now_s, 1e-9)

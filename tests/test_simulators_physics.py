@@ -1,6 +1,7 @@
 """The laboratory's physics against what is known of it: filter, noise, hysteresis, magnet, cryostat."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -193,3 +194,39 @@ def test_the_samples_bands_are_the_published_formula_at_every_field():
     for field_T in (-15.0, -7.0, -0.1, 0.0, 0.1, 1.0, 15.0):
         r_xx, r_xy = two_band_resistivity(field_T, (1.8e17, 0.5e17), (0.025, 0.09))
         assert sample.resistances(field_T, 0.05) == pytest.approx((float(r_xx), float(r_xy)), rel=1e-6)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 1.0])
+def test_what_an_order_begins_in_a_laboratory_at_rest_is_heard_at_once(pause_s: float) -> None:
+    shown_V: list[list[float]] = []
+    # The same ramp twice: looked at all the time, and not before its end.
+    for looks in (6, 1):
+        clock = VirtualClock()
+        world = world_of(False, clock)
+        panel = SR830(world, "lockin", "xy")
+        panel.receive(b"OFLT 0;FMOD 0")
+        world.excitation.rms_A, world.excitation.on, world.excitation.marker = 1e-6, True, True
+        clock.sleep(100.0)
+        before_V = float(panel.receive(b"OUTP?1"))
+        clock.sleep(pause_s)
+        world.advance()
+        world.magnet.ramp(-30.0, 0.04, clock.now())
+        for _ in range(looks):
+            clock.sleep(3.0 / looks)
+            after_V = float(panel.receive(b"OUTP?1"))
+        shown_V.append([before_V, after_V])
+    looked_at, alone = shown_V
+    assert looked_at == pytest.approx(alone, rel=1e-4)
+    assert alone[1] != pytest.approx(alone[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("poles", [1, 2, 3, 4])
+@pytest.mark.parametrize("tau", [0.1, 3e4])
+def test_a_line_cut_into_pieces_comes_out_as_the_line(poles: int, tau: float) -> None:
+    whole, cut = Cascade(tau, poles, 1.0), Cascade(tau, poles, 1.0)
+    whole.advance(1.0, 2.0, 5.0, 0.0, [])
+    # Of lengths that all differ, as on a clock that nobody keeps in step.
+    corners = np.concatenate(([0.0], np.cumsum(np.linspace(0.5, 1.5, 1000)))) / 1000.0
+    for start, stop in pairwise(corners.tolist()):
+        cut.advance(stop - start, 2.0 + 3.0 * start, 2.0 + 3.0 * stop, 0.0, [])
+    assert cut.output == pytest.approx(whole.output, rel=1e-5)
