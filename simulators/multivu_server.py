@@ -134,7 +134,7 @@ class MultiVuServer:
                     if answer is not None and repeats(request, answer):
                         continue
                     line.send(request, CONFIRMED)
-                    answer = self._answer(request, connection, address)
+                    answer = self._answer(request, line, connection, address)
                     if answer is None:
                         return
                     line.complete(answer)
@@ -146,8 +146,8 @@ class MultiVuServer:
                 if self._started is connection:
                     self._started = None
 
-    def _answer(self, request: Message, connection: socket.socket, address: str) -> Message | None:
-        """The completed answer, or None when the server ends before there is one."""
+    def _answer(self, request: Message, line: Line, connection: socket.socket, address: str) -> Message | None:
+        """The completed answer, or None when the server ends or the client leaves before there is one."""
         action, query = request.get("action", ""), request.get("query", "")
         connected = f"Connected to {self._multivu.flavour.name} MultiVuServer at {address}"
         with self._lock:
@@ -175,7 +175,7 @@ class MultiVuServer:
             case "EXIT":
                 query, result = action, "Closing client and exiting server."
             case _:
-                done = self._do(action, query)
+                done = self._do(action, query, line)
                 if done is None:
                     return None
                 result = done
@@ -202,11 +202,11 @@ class MultiVuServer:
 
     # The instrument
 
-    def _do(self, action: str, query: str) -> str | None:
-        """What MultiVu makes of it; None when the server ends during a wait."""
+    def _do(self, action: str, query: str, line: Line) -> str | None:
+        """What MultiVu makes of it; None when the server ends or the client leaves during a wait."""
         multivu = self._multivu
         if action == "WAITFOR":
-            return self._wait(query)
+            return self._wait(query, line)
         with self.turn:
             with multivu.world.lock:
                 multivu.received += 1
@@ -214,10 +214,10 @@ class MultiVuServer:
             self._clock.sleep(multivu.latency_s)
         return result
 
-    def _wait(self, query: str) -> str | None:
+    def _wait(self, query: str, line: Line) -> str | None:
         passing = self._multivu.waiting(query)
         left_s = 0.0
-        while not self._closing.is_set():
+        while not (self._closing.is_set() or line.gone()):
             with self.turn:
                 if left_s <= 0.0:
                     try:

@@ -24,6 +24,9 @@ _LENGTH = struct.Struct(">H")
 _HEADER_KEYS = ("byteorder", "message-type", "message-encoding", "message-length")
 # No request is longer than some hundred bytes: a client that announces more is not one of ours.
 _LONGEST_BODY = 65536
+_ENCODINGS = ("utf-8", "utf-16", "utf-32", "ascii", "latin-1")
+# Nor does one send as many requests as this while it waits for an answer.
+_MOST_UNREAD = 1000
 # How long a confirmation may take, in seconds of this computer, and how often an answer is sent. The real server waits
 # one second; on a busy computer its second sending meets a client that has gone on, and confuses it.
 _CONFIRMATION_s, _ATTEMPTS = 5.0, 3
@@ -35,7 +38,8 @@ _ACKNOWLEDGE_AT_ONCE: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 def encode(message: Message) -> bytes:
     """One message as it goes over the wire."""
-    body = json.dumps(message, ensure_ascii=False).encode()
+    # Half of a surrogate pair, which JSON can say and UTF-8 cannot, comes back as a question mark.
+    body = json.dumps(message, ensure_ascii=False).encode(errors="replace")
     header = {
         "byteorder": sys.byteorder, "message-type": "text/json", "message-encoding": "utf-8",
         "message-length": len(body),
@@ -81,13 +85,17 @@ class Reader:
             return None
         header = _object(bytes(pending[_LENGTH.size : body_at]), "utf-8")
         if any(key not in header for key in _HEADER_KEYS):
-            raise ReplyError(f"the MultiPyVu header {header!r} lacks a key", do="connect a MultiPyVu client")
+            raise ReplyError(f"the MultiPyVu header {str(header)[:60]!r} lacks a key", do="connect a MultiPyVu client")
         length = header["message-length"]
         if not isinstance(length, int) or not 0 <= length <= _LONGEST_BODY:
             raise ReplyError(f"a MultiPyVu message of {length!r} bytes", do="connect a MultiPyVu client")
         if len(pending) < body_at + length:
             return None
-        body = _object(bytes(pending[body_at : body_at + length]), str(header["message-encoding"]))
+        encoding = header["message-encoding"]
+        # Python remembers every name that it was asked for: a client must not make it ask for any.
+        if encoding not in _ENCODINGS:
+            raise ReplyError(f"a MultiPyVu message in {str(encoding)[:40]!r}", do="connect a MultiPyVu client")
+        body = _object(bytes(pending[body_at : body_at + length]), encoding)
         del pending[: body_at + length]
         return {key: str(value) for key, value in body.items()}
 
@@ -116,6 +124,24 @@ class Line:
                 return None
             self._unread += self._reader.feed(data)
         return self._unread.pop(0)
+
+    def gone(self) -> bool:
+        """True when the client has left. What it sends meanwhile is kept.
+
+        Raises:
+            ReplyError: what came is no message, or there is no end of it.
+        """
+        self._connection.settimeout(0.0)
+        try:
+            data = self._connection.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        finally:
+            self._connection.settimeout(None)
+        self._unread += self._reader.feed(data)
+        if len(self._unread) > _MOST_UNREAD:
+            raise ReplyError("a MultiPyVu client sends without waiting for answers", do="connect a MultiPyVu client")
+        return not data
 
     def send(self, message: Message, kind: str) -> None:
         """Send one message as `confirmed` or `completed`."""

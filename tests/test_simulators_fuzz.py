@@ -3,8 +3,10 @@
 import pytest
 from remanence.simulators.catalogue import dotted
 from remanence.simulators.front_panel import FrontPanel
+from remanence.simulators.multivu import MPMS3, PPMS, DynaCool, MultiVu, VersaLab
 
 from .fuzz import fuzz, items, lines, panels, words_of
+from .fuzz_multivu import fuzz_wire
 
 CASES = 2000
 
@@ -12,6 +14,11 @@ CASES = 2000
 @pytest.mark.parametrize("panel", panels(), ids=dotted)
 def test_it_neither_crashes_nor_hangs_nor_grows(panel: type[FrontPanel]) -> None:
     fuzz(panel, CASES)
+
+
+@pytest.mark.parametrize("flavour", [DynaCool, MPMS3, PPMS, VersaLab])
+def test_the_server_of_a_multivu_neither_crashes_nor_hangs_nor_grows(flavour: type[MultiVu]) -> None:
+    fuzz_wire(flavour, 300)
 
 
 def test_the_cases_reach_what_a_panel_understands() -> None:

@@ -1,5 +1,6 @@
 """The simulated MultiVu below its client: messages and framing, what is refused, waits and states on the clock."""
 
+import encodings
 import json
 import socket
 import struct
@@ -406,6 +407,39 @@ def test_rubbish_ends_its_own_connection_only(clients: Any) -> None:
     rude.socket.sendall(b"*IDN?\r\n*IDN?\r\n")
     assert rude.receive() is None
     assert polite.ask("START").startswith("Connected")
+
+
+def test_half_a_character_is_answered_with_a_question_mark(clients: Any) -> None:
+    client = clients()
+    refusal = client.ask("FIELD", "\ud800")
+    assert refusal is not None
+    assert refusal.startswith("MultiPyVuError")
+    assert client.answer["query"] == "?"
+    assert client.ask("CHAMBER?") == "0.0,,Purged and Sealed"
+
+
+@pytest.mark.parametrize("encoding", ["no such code", "hex", "x" * 1000, None, ["utf-8"]])
+def test_a_message_in_an_encoding_of_its_own_ends_the_connection_and_python_does_not_remember_it(
+    clients: Any, encoding: Any
+) -> None:
+    known = len(encodings._cache)  # pyright: ignore[reportAttributeAccessIssue]
+    client = clients()
+    head = json.dumps({
+        "byteorder": "little", "message-type": "text/json", "message-encoding": encoding, "message-length": 2
+    }).encode()  # fmt: skip
+    client.socket.sendall(len(head).to_bytes(2, "big") + head + b"{}")
+    assert client.receive() is None
+    assert len(encodings._cache) == known  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_wait_ends_with_its_client(server: MultiVuServer, clients: Any) -> None:
+    waiting, other = clients(), clients()
+    waiting.send(id="x", action="WAITFOR", query="inf,0,1")
+    assert waiting.receive()["message_type"] == "confirmed"
+    waiting.send(id="y", action="CHAMBER?")
+    waiting.socket.close()
+    while len(server._connections) > 1:
+        assert other.ask("CHAMBER?") == "0.0,,Purged and Sealed"
 
 
 def test_a_wait_passes_laboratory_time_and_lets_others_speak(server: MultiVuServer, clients: Any) -> None:
