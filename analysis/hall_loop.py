@@ -25,7 +25,9 @@ from .spikes import SpikeGate
 from .verdict import FieldErrors, Verdict, conclude
 
 # A row with a flag that holds one of these words has no valid R_xy.
-BAD_FLAGS = ("overload", "unlock", "overrange", "over range", "invalid", "nan", "fault", "error", "timeout")
+BAD_FLAGS = (
+    "overload", "unlock", "settling", "overrange", "over range", "invalid", "nan", "fault", "error", "timeout",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,17 @@ def test_bad_rows_are_skipped_and_counted_and_change_little():
     assert estimator.spikes >= 10
 
 
+def test_rows_while_a_range_settles_are_skipped():
+    truth = synthetic.draw(2, base=ONE_TESLA)
+    frame = synthetic.frame(truth)
+    frame["flags"] = frame["flags"].astype(object)
+    frame.loc[frame.index[100:140], "flags"] = "xy settling"
+    frame.loc[frame.index[100:140], "R_xy_ohm"] *= 1.5
+    estimator = estimator_of(frame, HallLoopSettings(truth.time_constant_s, truth.poles))
+    assert estimator.skipped == 40
+    assert estimator.spikes == 0
+
+
 def test_none_and_missing_optional_columns_are_no_error():
     truth = synthetic.draw(6, base=ONE_TESLA)
     frame = synthetic.frame(truth)[["time_s", "field_T", "R_xy_ohm"]]
