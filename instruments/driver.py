@@ -4,6 +4,7 @@ A driver is a table of properties over a link plus the verbs of its capability. 
 converts units here, once.
 """
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +14,10 @@ from ..core.errors import DeadlineError, DeviceFault, ReplyError
 from .link import Link
 from .strict import control, measurement, reading, strict_cast, strict_float, strict_int
 
-__all__ = ["Driver", "control", "measurement", "reading", "strict_float", "strict_int"]
+# A setting that an instrument tells as numbers with commas between them, and a driver passes on as it is.
+CODES = r"[+-]?\d[\d.]*(?:,[+-]?\d[\d.]*)*"
+
+__all__ = ["CODES", "Driver", "control", "measurement", "reading", "strict_float", "strict_int"]
 
 
 class Driver(Instrument):
@@ -71,6 +75,18 @@ class Driver(Instrument):
             return strict_float(reply)
         except ReplyError as error:
             raise self.reply_error(command, reply) from error
+
+    def ask_text(self, command: str, pattern: str = ".+") -> str:
+        """Query a text that matches `pattern` as a whole: what has codes and no number is not empty, and has them.
+
+        Raises:
+            ReplyError: the reply is another.
+        """
+        reply = self.ask(command)
+        text = reply.strip()
+        if re.fullmatch(pattern, text) is None:
+            raise self.reply_error(command, reply)
+        return text
 
     def values(
         self,

@@ -96,7 +96,7 @@ class Keithley7001(ScpiDriver):
     @property
     def cards(self) -> tuple[str, ...]:
         """Get the cards in slots 1 and 2 (no unit), as the instrument names them; `NONE` for an empty one."""
-        return tuple(self.ask(f":ROUT:CONF:SLOT{slot}:CTYP?").strip() for slot in _SLOTS)
+        return tuple(self.ask_text(f":ROUT:CONF:SLOT{slot}:CTYP?", r"[A-Z]?\w{3,}") for slot in _SLOTS)
 
     @property
     def closed(self) -> str:

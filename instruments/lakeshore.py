@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ..core.errors import DeviceFault, LimitError
-from .driver import strict_float
+from .driver import CODES, strict_float
 from .lakeshore_controller import LakeShoreController
 from .lakeshore_zones import Zone, standard_zones
 
@@ -31,12 +31,12 @@ class LakeShore33x(LakeShoreController):
     @property
     def mode(self) -> str:
         """Get mode, input and power-up state of the output (no unit), as `2,1,0`."""
-        return self.ask(f"OUTMODE? {self.output}").strip()
+        return self.ask_text(f"OUTMODE? {self.output}", CODES)
 
     @property
     def heater_setup(self) -> str:
         """Get the heater's set-up as the instrument says it: resistance code and current limit (A)."""
-        return self.ask(f"HTRSET? {self.output}").strip()
+        return self.ask_text(f"HTRSET? {self.output}", CODES)
 
     @property
     def sample_name(self) -> str:
@@ -46,7 +46,7 @@ class LakeShore33x(LakeShoreController):
     @property
     def sample_type(self) -> str:
         """Get the sensor type of the sample's input (no unit), as the instrument codes it."""
-        return self.ask(f"INTYPE? {self.sample_input}").strip()
+        return self.ask_text(f"INTYPE? {self.sample_input}", CODES)
 
     @property
     def sample_curve(self) -> int:
@@ -61,7 +61,7 @@ class LakeShore33x(LakeShoreController):
     @property
     def control_type(self) -> str:
         """Get the sensor type of the control input (no unit), as the instrument codes it."""
-        return self.ask(f"INTYPE? {self.control_input}").strip()
+        return self.ask_text(f"INTYPE? {self.control_input}", CODES)
 
     @property
     def control_curve(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ..core.errors import DeviceFault
+from .driver import CODES
 from .lakeshore_controller import LakeShoreController
 from .lakeshore_zones import Zone, standard_zones
 
@@ -27,7 +28,7 @@ class CsetController(LakeShoreController):
     @property
     def control_setup(self) -> str:
         """Get the loop's CSET (no unit): its input and units first, as `A,1,0,2`."""
-        return self.ask(f"CSET? {self.output}").strip()
+        return self.ask_text(f"CSET? {self.output}", f"[A-D],{CODES}")
 
     @property
     def control_mode(self) -> int:
@@ -37,7 +38,7 @@ class CsetController(LakeShoreController):
     @property
     def sample_type(self) -> str:
         """Get the sensor type of the sample's input (no unit), as the instrument codes it."""
-        return self.ask(f"INTYPE? {self.sample_input}").strip()
+        return self.ask_text(f"INTYPE? {self.sample_input}", CODES)
 
     @property
     def sample_curve(self) -> int:
@@ -47,7 +48,7 @@ class CsetController(LakeShoreController):
     @property
     def control_type(self) -> str:
         """Get the sensor type of the control input (no unit), as the instrument codes it."""
-        return self.ask(f"INTYPE? {self.control_input}").strip()
+        return self.ask_text(f"INTYPE? {self.control_input}", CODES)
 
     @property
     def control_curve(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..core.errors import ConfigError, DeviceFault, LimitError, ReplyError
-from .driver import strict_float, strict_int
+from .driver import CODES, strict_float, strict_int
 from .lakeshore_controller import LakeShoreController
 from .lakeshore_zones import Zone, standard_zones
 from .link import Link
@@ -69,7 +69,7 @@ class Model372(LakeShoreController):
         link: Link,
         name: str = "",
         *,
-        sample_input: str = "2",
+        sample_input: str = "A",
         control_input: str = "A",
         output: int = 0,
         largest_K: float = 40.0,
@@ -178,32 +178,32 @@ class Model372(LakeShoreController):
     @property
     def mode(self) -> str:
         """Get the output's mode (no unit): mode, input, power-up, polarity, filter and delay, as `3,A,0,0,0,001`."""
-        return self.ask(f"OUTMODE? {self.output}").strip()
+        return self.ask_text(f"OUTMODE? {self.output}", rf"\d,(?:A|\d+),{CODES}")
 
     @property
     def heater_setup(self) -> str:
         """Get the heater's set-up as the instrument says it: resistance (ohm), limits and display."""
-        return self.ask(f"HTRSET? {self.output}").strip()
+        return self.ask_text(f"HTRSET? {self.output}", CODES)
 
     @property
     def sample_setup(self) -> str:
         """Get INSET of the sample's input as the instrument says it: on, dwell (s), pause (s), curve, coefficient."""
-        return self.ask(f"INSET? {self.sample_input}").strip()
+        return self.ask_text(f"INSET? {self.sample_input}", CODES)
 
     @property
     def sample_type(self) -> str:
         """Get INTYPE of the sample's input (no unit) as the instrument codes it: mode, excitation, range and units."""
-        return self.ask(f"INTYPE? {self.sample_input}").strip()
+        return self.ask_text(f"INTYPE? {self.sample_input}", CODES)
 
     @property
     def control_setup(self) -> str:
         """Get INSET of the control input as the instrument says it: on, dwell (s), pause (s), curve, coefficient."""
-        return self.ask(f"INSET? {self.control_input}").strip()
+        return self.ask_text(f"INSET? {self.control_input}", CODES)
 
     @property
     def control_type(self) -> str:
         """Get INTYPE of the control input (no unit) as the instrument codes it: mode, excitation, range and units."""
-        return self.ask(f"INTYPE? {self.control_input}").strip()
+        return self.ask_text(f"INTYPE? {self.control_input}", CODES)
 
     @property
     def control_limit(self) -> float:

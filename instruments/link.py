@@ -17,7 +17,7 @@ from pyvisa.resources import MessageBasedResource
 from ..core.clock import Clock
 from ..core.errors import CommunicationError, DeadlineError, RemanenceError, ReplyError
 from .reconnect import Reconnection
-from .wire import LONGEST_REPLY, Broken, Endless, Noisy, Silent, Wire, wire_on
+from .wire import LONGEST_REPLY, LONGEST_SURPLUS, Broken, Endless, Noisy, Silent, Wire, wire_on
 
 # A line counts as empty after this silence: longer than any instrument here pauses inside a reply.
 _SILENCE_s = 0.3
@@ -187,8 +187,7 @@ class Link(Adapter):
             self._doubt()
             raise ReplyError(f"a reply is not text: {data[:64].hex(' ')}", where=self._where()) from None  # pyright: ignore[reportPossiblyUnboundVariable]
         except Endless:
-            self._doubt()
-            raise ReplyError(f"a reply longer than {LONGEST_REPLY} bytes has no end", where=self._where()) from None
+            self._babbles(f"a reply longer than {LONGEST_REPLY} bytes has no end")
         except Noisy as error:
             self._doubt()
             raise ReplyError(f"a damaged byte came: {error}", where=self._where()) from error
@@ -277,7 +276,7 @@ class Link(Adapter):
         while not is_reply(reply):
             self.dropped += len(reply)
             if self._clock.now() >= until_s:
-                raise CommunicationError("the instrument does not stop talking", where=self._where())
+                self._babbles()
             with contextlib.suppress(ReplyError):
                 reply = self._line(wire, until_s)
         # Two replies to the fence itself: the line is not what it should be.
@@ -292,7 +291,7 @@ class Link(Adapter):
             self._quiet_s = max(self._quiet_s, clock.now() + _SILENCE_s)
         while clock.now() < self._quiet_s:
             if clock.now() >= limit_s:
-                raise CommunicationError("the instrument does not stop talking", where=self._where())
+                self._babbles()
             try:
                 heard = wire.listen(self._quiet_s)
             except Noisy:
@@ -309,9 +308,19 @@ class Link(Adapter):
         self._dirty = True
         self._quiet_s = max(quiet_s, self._clock.now() + _SILENCE_s)
 
+    def _babbles(self, what: str = "the instrument does not stop talking") -> NoReturn:
+        """Nothing can be told apart any more: only a new connection helps, where there is a way to make one."""
+        self._doubt()
+        if self._reconnection is not None:
+            self._lose(what)
+        raise ReplyError(what, where=self._where())
+
     def _drain(self, wire: Wire) -> bytes:
         try:
-            return wire.drain()
+            waiting = wire.drain()
+            if len(waiting) >= LONGEST_SURPLUS:
+                self._babbles()
+            return waiting
         except Noisy:
             return b"?"
         except Broken as error:

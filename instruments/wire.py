@@ -16,6 +16,8 @@ from pyvisa import VisaIOError, constants
 from ..core.clock import Clock
 
 LONGEST_REPLY = 1 << 20
+# Who says more than this unasked does not stop talking.
+LONGEST_SURPLUS = 1 << 13
 _CHUNK = 4096
 # A serial port is asked again after so long at the latest: setting its own time-out for each read costs more.
 _SLICE_s = 0.05
@@ -82,7 +84,7 @@ class Wire(Protocol):
         ...
 
     def drain(self) -> bytes:
-        """Receive what waits now, without waiting; at most about `LONGEST_REPLY` bytes."""
+        """Receive what waits now, without waiting; at most about `LONGEST_SURPLUS` bytes."""
         ...
 
     def clear(self) -> None:
@@ -136,7 +138,7 @@ class _StreamWire:
 
     def drain(self) -> bytes:
         got = self._take(len(self._buffer)) if self._buffer else b""
-        while (more := self._some(0.0)) and len(got) < LONGEST_REPLY:
+        while (more := self._some(0.0)) and len(got) < LONGEST_SURPLUS:
             got += more
         return got
 
@@ -292,14 +294,14 @@ class _VisaWire:
     def drain(self) -> bytes:
         if self._waits is None:
             got = self._chunk(0.0, 1)[0]
-            while got and len(got) < LONGEST_REPLY:
+            while got and len(got) < LONGEST_SURPLUS:
                 more = self._chunk(0.0)[0]
                 if not more:
                     break
                 got += more
             return got
         got = b""
-        while self._waits() and len(got) < LONGEST_REPLY:
+        while self._waits() and len(got) < LONGEST_SURPLUS:
             more = self._chunk(_PROMPT_s)[0]
             if not more:
                 self._lies += 1
