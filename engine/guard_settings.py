@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ..core.errors import ConfigError
 from ..instruments.magnet_limits import MagnetLimits, SensorLimits, SwitchLimits
-from .station_file import CoilSensorEntry, GuardEntry, HeliumEntry, StationFile, SwitchEntry
+from .station_file import CoilSensorEntry, GuardEntry, HeliumEntry, Segment, StationFile, SwitchEntry
 from .toml_file import place
 
 # The guard's name of a setting, where it is not the file's.
@@ -23,6 +23,7 @@ _KEYS = {
 _NOT_OF_A_MANAGED = ("field_constant", "inductance", "voltage_limit")
 # A level is a share of full; a meter may say a little more.
 _OVERFULL = 110.0
+_SHUNT = 1e-3
 
 
 def field_constant(station: StationFile, name: str) -> float | None:
@@ -64,13 +65,15 @@ def _limits(entry: GuardEntry, constant: float | None) -> MagnetLimits:
         raise ConfigError("'field_constant' is missing", where="field_constant")
     given = _all(entry, "", optional=("supply", *_NOT_OF_A_MANAGED) if managed else ("supply", "field_constant"))
     k: float = constant
+    if not given["segments"]:
+        raise ConfigError("there is no rate segment", where="segments")
     if not k > 0:
         raise ConfigError(f"a field constant of {k:g} T/A is none", where="field_constant")
     return MagnetLimits(
         serial=given["serial"],
         tesla_per_ampere=k,
         largest_A=given["largest_field"] / k,
-        segments=tuple((segment.to / k, segment.rate / k) for segment in given["segments"]),
+        segments=_segments(given["segments"], given["tolerance"], k),
         inductance_H=given["inductance"],
         voltage_limit_V=given["voltage_limit"],
         tolerance_A=given["tolerance"] / k,
@@ -85,6 +88,17 @@ def _limits(entry: GuardEntry, constant: float | None) -> MagnetLimits:
         on_comm_loss=given["on_comm_loss"],
         managed=managed,
     )
+
+
+def _segments(given: tuple[Segment, ...], tolerance_T: float, k: float) -> tuple[tuple[float, float], ...]:
+    """The rate segments in ampere, each inner edge a little lower than the file says.
+
+    On the way down the coil is behind its leads (by rate × L/R of the warm switch), and a supply's shunt is exact to
+    a part in a thousand: the faster rate must not begin before the coil itself has left the slower segment.
+    """
+    *inner, last = given
+    lowered = [(segment.to - max(tolerance_T, _SHUNT * segment.to), segment.rate) for segment in inner]
+    return tuple((to / k, rate / k) for to, rate in (*lowered, (last.to, last.rate)))
 
 
 def _all(entry: BaseModel, prefix: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -7,6 +7,7 @@ its outcome after, and feeds back what came. It knows time, the wire and tesla; 
 import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from ..core.capabilities import Activity, FieldReading, MagnetPowerSupply, SupplyReading, SupplyStatus
 from ..core.clock import Clock
@@ -355,10 +356,8 @@ class Guard:
         self._cold_at_s = now_s
         for sensor, read in self._coldness.items():
             value: float | None = None
-            try:
+            with suppress(RemanenceError):  # a sensor that does not answer is a bad one, and is told as that
                 value = read()
-            except RemanenceError as error:
-                log.warning("%s: the %s sensor: %s", self.name, sensor, error)
             before = machine.verdict
             machine.decide(self._clock.now(), Coldness(sensor, value, self._clock.now()))
             if machine.verdict is not before:

@@ -142,11 +142,12 @@ class Machine(Switcher):
             self._abandon()
             self.goal = goal
             return DONE
+        # What was asked for before is over: a look at rest would go on with that.
+        self._abandon()
         if self.state is not State.RAMP:
             resting = self._resting(reading)
             if resting is not DONE:
                 return resting
-        self._abandon()
         return self._set_out(goal, reading)
 
     def _barred(self) -> RemanenceError | None:

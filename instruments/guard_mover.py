@@ -200,7 +200,9 @@ class Mover(Base):
     def _begin(self, piece: Piece, rest: SupplyReading) -> None:
         warm = self.state in WARM
         coil = warm and not self.limits.managed
-        self.ramp = Ramp(self.limits, piece, rest, self._rate_A_per_s, self._step_A, self._now_s, coil=coil)
+        self.ramp = Ramp(
+            self.limits, piece, rest, self._rate_A_per_s, self._step_A, self._now_s, coil=coil, leads_only=not warm
+        )
         self._judged, self._rest_A, self._tries = "", None, 0
         if warm:
             self._to(State.RAMP)

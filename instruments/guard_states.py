@@ -41,7 +41,9 @@ class StateRow:
 
 
 STATES: dict[State, StateRow] = {
-    State.MONITOR: StateRow("a safety setting is missing or contradicts another, or the supply's", "nothing, not even hold", "–"),
+    State.MONITOR: StateRow(
+        "a safety setting is missing or contradicts another, or the supply's", "nothing, not even hold", "–"
+    ),
     State.DISARMED: StateRow("not yet looked at", "nothing", "the first look"),
     State.HOLD: StateRow("at rest, coil and leads one circuit", "a move; heater off", "–"),
     State.RAMP: StateRow("towards the end of one piece", "the next piece", "1.2 × the piece's time + 10 s"),

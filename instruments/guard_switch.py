@@ -118,6 +118,12 @@ class Switcher(Mover):
             if abs(reading.output_A) <= 1.5 * self._step_A:
                 self.wants = None
                 return DONE
+            if self.remembered.persistent_A is None:
+                # At the leads stands what the coil keeps; once they have left it nobody knows.
+                return self._short(self._error(
+                    "nothing is on record of what the coil keeps, so the leads must not leave it",
+                    "declare it with your name",
+                ))  # fmt: skip
             return self._leads(State.LEADS_DOWN, 0.0, reading)
         return self._match(reading)
 
@@ -134,8 +140,13 @@ class Switcher(Mover):
         if self.state is State.LEADS_DOWN:
             self.wants = None
             self._to(State.PERSISTENT)
-            return DONE
-        self.wants, self._matches, self._match_since_s = wants, (), self._now_s
+            return self._hold(self._still)
+        self.wants = wants
+        return self._hold(self._still)
+
+    def _still(self, _reading: SupplyReading | None) -> Command:
+        """The leads are held where they are: a supply that is at its target follows whoever turns its set point."""
+        self._matches, self._match_since_s = (), self._now_s
         return DONE
 
     # The switch, to warm
@@ -148,8 +159,7 @@ class Switcher(Mover):
         if abs(reading.output_A - coil_A) > 1.5 * self._step_A:
             return self._leads(State.MATCH_LEADS, coil_A, reading)
         self._to(State.MATCH_LEADS)
-        self._matches, self._match_since_s = (), self._now_s
-        return DONE
+        return self._hold(self._still)
 
     def _unknown_coil(self, reading: SupplyReading) -> RemanenceError | None:
         """Why the coil's current is not known well enough to open the switch on it."""
@@ -196,6 +206,8 @@ class Switcher(Mover):
         on = type(said) is SetHeater and said.on
         self._heater_on, self._switch_since_s, self._ordered_s = None, None, self._now_s
         self._matches, self._steady = (), None
+        # Some supplies say another rate while the switch is cold.
+        self._order = replace(self._order, rate_A_per_s=None)
         self._to(State.WARMING if on else State.COOLING)
         return self._ask(INSPECT, self._warming if on else self._cooling)
 

@@ -963,7 +963,7 @@ def test_m19_a_hand_at_the_supply_at_rest_is_noticed():
     rig = Rig()
     rig.wait(12.0)
     rig.supply.set_point_A, rig.supply.going = 30.0, True
-    with pytest.raises(DeviceFault, match="not by our order|set point"):
+    with pytest.raises(DeviceFault, match=r"not by our order|set point"):
         rig.wait(12.0)
     assert rig.guard.state is State.FOREIGN
     rig.supply.going = False
