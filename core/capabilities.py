@@ -45,14 +45,6 @@ class SupplyStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Programmed:
-    """What a supply read back after it was told a set point and a rate, before it was told to go."""
-
-    target_T: float
-    rate_T_per_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class FieldReading:
     """An applied field µ0H, signed (T), and the instant on the station's clock at which it was measured (s)."""
 
@@ -134,40 +126,6 @@ class MagnetPowerSupply(Protocol):
 
     def set_heater(self, on: bool) -> None:
         """Order the switch heater on or off, never with a word that overrides the supply's own check."""
-        ...
-
-
-@runtime_checkable
-class MagnetSupply(Protocol):
-    """The primitives the guard moves a magnet with. Only the guard calls them; none of them waits.
-
-    `reverses_through_zero` is true for a supply whose sign may change only at zero current.
-    """
-
-    reverses_through_zero: bool
-
-    def read_field(self) -> FieldReading:
-        """Measure the field the supply reports."""
-        ...
-
-    def read_switch(self) -> bool | None:
-        """Measure whether the persistent switch is heated; None when no switch is fitted."""
-        ...
-
-    def read_status(self) -> SupplyStatus:
-        """Measure what the supply says it does."""
-        ...
-
-    def hold(self) -> None:
-        """Stop where the field is and stay."""
-        ...
-
-    def program(self, target_T: float, rate_T_per_s: float) -> Programmed:
-        """Tell target and rate without moving; give what the supply read back."""
-        ...
-
-    def go(self) -> None:
-        """Start towards the programmed target."""
         ...
 
 

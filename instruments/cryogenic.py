@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
 
-from ..core.capabilities import Activity, FieldReading, Heater, Programmed, SupplyReading, SupplyStatus
+from ..core.capabilities import Activity, Heater, SupplyReading
 from ..core.errors import ConfigError, DeadlineError, DeviceFault, ReplyError
 from .ampere_supply import AmpereSupply
 from .driver import measurement, strict_float
@@ -291,34 +291,6 @@ class SMS120C(AmpereSupply):
                 f"told {command!r}, the supply says the heater is {said!r}", where=self.name,
                 do="look at the supply and the wiring of its switch heater",
             )  # fmt: skip
-
-    # In tesla, for a guard that works in tesla
-
-    def read_field(self) -> FieldReading:
-        """Measure the field from the current in the leads, signed (T)."""
-        with self.link.lock:
-            text = self._ask("GET OUTPUT", "OUTPUT")
-            time_s = self.link.answered_s
-            current_A = self._ampere("GET OUTPUT", _OUTPUT, text, None)
-            return FieldReading(round(self._signed(current_A) * self.tesla_per_ampere, 7), time_s)
-
-    def read_status(self) -> SupplyStatus:
-        """Measure what the supply says of its ramp."""
-        detail = self._ask("RAMP STATUS", "RAMP STATUS")
-        return SupplyStatus(self._activity(detail)[0], detail)
-
-    def read_switch(self) -> bool | None:
-        """Measure whether the switch heater is on."""
-        return self.heater == "ON"
-
-    def program(self, target_T: float, rate_T_per_s: float) -> Programmed:
-        """Tell rate, sign and set point while paused, and give what the supply read back."""
-        self.hold()
-        rate_A_per_s = self.set_rate(rate_T_per_s / self.tesla_per_ampere)
-        return Programmed(
-            self.set_target(target_T / self.tesla_per_ampere) * self.tesla_per_ampere,
-            rate_A_per_s * self.tesla_per_ampere,
-        )
 
     # How the supply's words are read
 

@@ -296,13 +296,14 @@ def test_our_own_driver_reads_a_trip_as_a_quench_and_refuses_a_supply_that_lost_
     link = Link(resource, bench.clock, name="magnet", write_end="\r\n", read_end="\r\n", pause_s=0.2)  # pyright: ignore[reportArgumentType]
     driver = Driver(link, "magnet", tesla_per_ampere=0.113375)
     driver.check_identity()
-    driver.program(0.5, 5e-3)
+    driver.set_rate(0.05)
+    driver.set_target(4.0)
     driver.go()
-    assert driver.read_status().activity is Activity.RAMPING
+    assert driver.watch().activity is Activity.RAMPING
     bench.wait(300.0)
-    assert driver.read_field().field_T == pytest.approx(0.5, abs=1e-4)
+    assert driver.watch().output_A == 4.0
     bench.world.magnet.quench(bench.clock.now())
-    assert driver.read_status().activity is Activity.QUENCHED
+    assert driver.watch().activity is Activity.QUENCHED
     bench.panel.power_cycle()
     with pytest.raises(DeviceFault, match="No field constant"):
         driver.check_identity()
