@@ -2,8 +2,11 @@
 
 import itertools
 import math
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,6 +14,7 @@ import pyvisa
 from remanence.core.capabilities import AutorangingLockIn, CurrentSource, LockIn
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError, DeviceFault, LimitError, RemanenceError, ReplyError
+from remanence.engine.twin import load_class
 from remanence.instruments import signal_recovery, sr860, srs
 from remanence.instruments.link import Link
 from remanence.instruments.lock_in import LockInDriver
@@ -680,3 +684,31 @@ def test_the_logic_input_is_the_reference_of_a_7265_unless_the_station_says_othe
     lockin = lab.open(reference="external")
     lockin.configure(sensitivity_V=2e-3, time_constant_s=0.1, poles=4)
     assert lockin.reference_source == "external"
+
+
+PAGES = sorted(
+    page
+    for start in ("srs-", "signal-recovery-")
+    for page in (Path(__file__).parents[1] / "docs" / "instruments").glob(f"{start}*.md")
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_example_of_each_page_opens_what_it_describes(page: Path, one: Any):
+    block = re.search(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    for entry in tomllib.loads(block[1])["instruments"].values():
+        driver = load_class(entry["driver"])
+        lockin = one(next(name for name, kind in KINDS.items() if kind.driver is driver)).open(
+            **entry.get("options", {})
+        )
+        lockin.configure(sensitivity_V=2e-3, time_constant_s=0.1, poles=4)
+        settings = lockin.settings()
+        for name, value in entry.get("options", {}).get("set_up", {}).items():
+            assert settings.get(name, getattr(lockin, name)) == value
+
+
+def test_there_is_a_page_for_each_driver():
+    told = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for kind in KINDS.values():
+        assert kind.driver.__name__ in told
