@@ -63,7 +63,9 @@ class Laboratory:
             table.add_column(heading)
         for name, panel in self.panels.items():
             ends = "CR, LF or CR LF" if set(panel.ends) == {10, 13} else _readable(panel.ends)
-            table.add_row(name, panel.model, self.resource(name), ends, _readable(panel.reply_end))
+            # What has a server of its own sends messages that know their length.
+            lines = (ends, _readable(panel.reply_end)) if panel.on_a_line else ("—", "—")
+            table.add_row(name, panel.model, self.resource(name), *lines)
         return table
 
     def status(self) -> Table:
@@ -210,11 +212,15 @@ def _print_json(laboratory: Laboratory) -> None:
     for name, panel in laboratory.panels.items():
         facts = {
             "name": name, "model": panel.model, "resource": laboratory.resource(name),
-            "read_termination": panel.reply_end.decode("latin-1"),
-            "write_termination": "\n" if 10 in panel.ends else panel.ends.decode("latin-1"),
+            "read_termination": panel.reply_end.decode("latin-1") if panel.on_a_line else None,
+            "write_termination": _usual_end(panel.ends) if panel.on_a_line else None,
         }  # fmt: skip
         with contextlib.suppress(BrokenPipeError):
             print(json_lines.dumps(facts), flush=True)
+
+
+def _usual_end(ends: bytes) -> str:
+    return "\n" if 10 in ends else ends.decode("latin-1")
 
 
 def _readable(terminator: bytes) -> str:

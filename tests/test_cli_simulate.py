@@ -88,6 +88,19 @@ def test_each_line_says_where_an_instrument_is_and_how_its_lines_end(served: Ser
     assert served.instruments["lockin_xx"]["model"] == "SR830"
 
 
+def test_a_multivu_has_no_line_ends_to_tell(tmp_path: Path) -> None:
+    serving = Serving("--bench", "quantum-design", cwd=tmp_path)
+    description = read_station(bench("quantum-design"), drivers=False)
+    serving.wait_for(len(description.instruments))
+    ends = {
+        facts["model"]: (facts["read_termination"], facts["write_termination"])
+        for facts in serving.instruments.values()
+    }
+    assert {model for model, found in ends.items() if found == (None, None)} == {"DynaCool"}
+    assert all(found == (None, None) or all(found) for found in ends.values())
+    assert serving.end() == 0
+
+
 def test_foreign_drivers_take_it_for_real_several_at_once(served: Serving) -> None:
     ends = {"visa_library": "@py", "read_termination": "\n", "write_termination": "\n"}
     source = Keithley6221(VISAAdapter(served.instruments["source"]["resource"], **ends))
