@@ -9,14 +9,18 @@ import pytest
 import pyvisa
 from remanence.core.capabilities import HeaterLoop, TemperatureController
 from remanence.core.clock import VirtualClock
-from remanence.core.errors import ConfigError, DeviceFault, LimitError, ReplyError
+from remanence.core.errors import ConfigError, DeviceFault, LimitError, NotSettled, ReplyError
+from remanence.core.records import Waiting
 from remanence.instruments.lakeshore import Model335, Model336, Model350
 from remanence.instruments.lakeshore_331 import Model331
 from remanence.instruments.lakeshore_340 import Model340
 from remanence.instruments.lakeshore_372 import Model372
 from remanence.instruments.link import Link
+from remanence.procedures.base import settle
 from remanence.simulators import lakeshore
 from remanence.simulators.cryostat import CryostatSettings
+from remanence.simulators.fault_schedule import FaultSchedule
+from remanence.simulators.faults import Fault as LaboratoryFault
 from remanence.simulators.magnet import MagnetSettings
 from remanence.simulators.sample import load_sample
 from remanence.simulators.sensors import Fault
@@ -34,12 +38,12 @@ RESOURCE = "TCPIP0::192.168.1.12::7777::SOCKET"
 class Bench:
     """One controller on one cryostat, over one of the two transports."""
 
-    def __init__(self, kind: Any, transport: str, stack: ExitStack, start_K: float = 6.0) -> None:
+    def __init__(self, kind: Any, transport: str, stack: ExitStack, start_K: float = 6.0, **panel: Any) -> None:
         self.clock = VirtualClock()
         settings = WorldSettings(MAGNET, CryostatSettings(start_K=start_K), load_sample("park2020_deficient"))
         self.world = World(settings, self.clock, 1)
         self.kind = kind
-        self.panel: Any = getattr(lakeshore, kind.__name__)(self.world, "cryostat")
+        self.panel: Any = getattr(lakeshore, kind.__name__)(self.world, "cryostat", **panel)
         if transport == "tcp":
             server = stack.enter_context(serve({"cryostat": self.panel}, self.clock))
             host, port = server.addresses["cryostat"]
@@ -161,6 +165,29 @@ def test_the_heaters_of_a_372_settle_what_they_can_reach(
     readings = bench.wait(driver, 900.0)
     assert all(abs(reading - target_K) < 2e-3 * target_K for reading in readings[-30:])
     assert bench.sample_K == pytest.approx(target_K, rel=2e-3)
+
+
+@pytest.mark.parametrize("kind", [Model335, Model336])
+def test_the_second_output_has_zones_for_its_own_power(kind: Any, stack: ExitStack) -> None:
+    bench = Bench(kind, "in process", stack, heated=("2",))
+    driver = bench.driver(output=2)
+    driver.set_temperature(12.0)
+    readings = bench.wait(driver, 120.0)
+    assert all(abs(reading - 12.0) < 0.02 for reading in readings[-30:])
+    assert bench.panel.loops["1"].range == 0
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_zones_of_the_station_file_are_those_of_the_instrument(kind: Any, stack: ExitStack) -> None:
+    bench = Bench(kind, "in process", stack)
+    driver = bench.driver(zones=[[10.0, 1, 3.3, 250.0, 1.5], [310.0, 2, 40.0, 60.0, 0.0]])
+    driver.set_temperature(8.0)
+    assert driver.pid == (3.3, 250.0, 1.5)
+    assert driver.heater_range == 1
+    driver.set_temperature(11.0)
+    bench.clock.sleep(1.0)
+    assert driver.pid == (40.0, 60.0, 0.0)
+    assert driver.heater_range == 2
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -538,6 +565,58 @@ def test_left_alone_it_goes_on_regulating_and_only_heater_off_switches_off(
     assert not driver.read_loop().heating
     bench.clock.sleep(60.0)
     assert bench.sample_K < 18.0
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_faults_of_a_sensor_come_and_go_by_the_laboratorys_schedule(kind: Any, stack: ExitStack) -> None:
+    bench = Bench(kind, "in process", stack)
+    driver = bench.driver()
+    driver.set_temperature(8.0)
+    bench.clock.sleep(60.0)
+    kinds = ("sensor_open", "sensor_short", "sensor_over")
+    faults = [
+        LaboratoryFault(word, "cryostat", at_s=10.0 * n, for_s=5.0, text=sample_of(kind))
+        for n, word in enumerate(kinds, 1)
+    ]
+    FaultSchedule(bench.world, [bench.panel], faults)
+    begun_s, bad = bench.clock.now(), 0
+    while (now_s := bench.clock.now() - begun_s) < 45.0:
+        bench.clock.sleep(0.5)
+        try:
+            assert driver.read_temperature() == pytest.approx(bench.sample_K, rel=2e-3)
+        except DeviceFault:
+            bad += 1
+            assert 9.0 < now_s < 36.0
+    assert 20 < bad < 40
+
+
+# Waiting until it is stable
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_procedure_waits_until_the_sample_is_stable_and_it_truly_is(kind: Any, stack: ExitStack) -> None:
+    bench = Bench(kind, "in process", stack)
+    driver = bench.driver()
+    driver.set_temperature(15.0)
+    rule = {"tolerance_K": 0.015, "window_s": 60.0, "timeout_s": 900.0, "drift_K_per_s": 0.015 / 60}
+    said = [step.text for step in settle(bench.clock, driver, 15.0, **rule) if isinstance(step, Waiting)]
+    assert bench.sample_K == pytest.approx(15.0, abs=5e-3)
+    assert 60.0 < bench.clock.now() < 400.0
+    # The scanner has to come to its channel first.
+    assert ("just come to channel 2" in said[0]) == (kind is Model372)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_thermometer_that_is_never_still_ends_the_wait_at_its_time_limit(kind: Any, stack: ExitStack) -> None:
+    bench = Bench(kind, "in process", stack)
+    driver = bench.driver()
+    driver.set_temperature(15.0)
+    noise = LaboratoryFault("sensor_noise", "", amount=2e-3, for_s=1e6)
+    FaultSchedule(bench.world, [bench.panel], [noise])
+    begun_s = bench.clock.now()
+    with pytest.raises(NotSettled, match="did not stay within 15 mK of 15 K for 60 s in 300 s"):
+        list(settle(bench.clock, driver, 15.0, tolerance_K=0.015, window_s=60.0, timeout_s=300.0))
+    assert bench.clock.now() - begun_s < 312.0
 
 
 # The scanner and the bridge of the 372
