@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from remanence.core.errors import CommunicationError, RemanenceError
+from remanence.instruments.catalogue import OFFERED
 from remanence.instruments.driver import Driver
 from remanence.simulators.faults import KINDS, Fault, Place
 
@@ -77,6 +78,19 @@ def test_every_property_says_what_it_does_and_in_which_unit(kind: type[Driver]) 
 @DRIVERS
 def test_its_table_names_properties_that_it_has(kind: type[Driver]) -> None:
     assert [name for name in kind.settings_table if not hasattr(kind, name)] == []
+
+
+@pytest.mark.parametrize("capability", OFFERED, ids=lambda capability: capability.__name__)
+def test_the_typed_table_holds_exactly_the_drivers_that_offer_a_capability(capability: Any) -> None:
+    """That their members are of the right types is the type checker's to say: `instruments/catalogue.py`."""
+    members = {name for name in vars(capability) if not name.startswith("_")}
+    offering = {kind for kind in drivers() if all(hasattr(kind, name) for name in members)}
+    assert offering == set(OFFERED[capability])
+
+
+@DRIVERS
+def test_every_driver_offers_a_capability(kind: type[Driver]) -> None:
+    assert [capability for capability, kinds in OFFERED.items() if kind in kinds] != []
 
 
 # Its twin
