@@ -111,7 +111,7 @@ class Machine(Switcher):
             return DONE
         return self._hold(self._stopped)
 
-    def _stopped(self, reading: SupplyReading | None) -> Command:
+    def _stopped(self, reading: SupplyReading) -> Command:
         if self.state is State.COMM_LOST:
             # It holds; whether all else is as it was is not known before everything was read.
             self._before_lost = State.HOLD if self._before_lost in WARM else self._before_lost
@@ -341,9 +341,9 @@ class Machine(Switcher):
             return None
         return Piece(stop_A, rate, self.limits.segment_at(0.5 * (reading.output_A + stop_A)))
 
-    def _placed(self, reading: SupplyReading | None) -> Command:
+    def _placed(self, reading: SupplyReading) -> Command:
         """At rest: which side of the switch? Its time is counted from now, for nobody knows since when it is there."""
-        if reading is None or (self.limits.switch is not None and reading.heater is None):
+        if self.limits.switch is not None and reading.heater is None:
             return self._ask(INSPECT, self._placed_all)
         return self._placed_all(reading)
 
@@ -395,9 +395,9 @@ class Machine(Switcher):
             return self._hold(self._placed)
         return self._placed(reading)
 
-    def _lost_and_held(self, reading: SupplyReading | None) -> Command:
+    def _lost_and_held(self, reading: SupplyReading) -> Command:
         self._to(State.HOLD)
-        self._rest_A = reading.output_A if reading is not None else None
+        self._rest_A = reading.output_A
         return Rest(CommunicationError(
             "the supply did not answer for a while, and was told to hold when it did", where=self.name,
             state="It holds", do="look at its link, then go on",

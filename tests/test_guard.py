@@ -373,7 +373,8 @@ def test_m8_a_heater_that_is_on_since_nobody_knows_when_is_given_its_whole_time(
 def test_m11_persistent_mode_keeps_the_field_and_its_record_and_comes_back():
     rig = Rig(SWITCHED).persistent()
     assert rig.guard.state is State.PERSISTENT
-    assert rig.supply.said[-6:] == ["hold", "heater off", "hold", "rate 2", "target +0", "go"]
+    # Held at the end too: a supply that is at its target follows whoever turns its set point.
+    assert rig.supply.said[-7:] == ["hold", "heater off", "hold", "rate 2", "target +0", "go", "hold"]
     assert (rig.supply.coil_A, rig.supply.lead_A) == (20.0, 0.0)
     assert rig.guard.read_field().field_T == 2.0
     assert rig.guard.describe() == "The coil keeps +2.0000 T, its leads are at +0.000 A (PERSISTENT)."
@@ -381,7 +382,7 @@ def test_m11_persistent_mode_keeps_the_field_and_its_record_and_comes_back():
     rig.guard.leave_persistent()
     rig.arrive()
     assert rig.guard.state is State.HOLD
-    assert rig.supply.said[-5:] == ["hold", "rate 2", "target +20", "go", "heater on"]
+    assert rig.supply.said[-6:] == ["hold", "rate 2", "target +20", "go", "hold", "heater on"]
     rig.guard.sweep_to(1.0, 0.05)
     rig.arrive()
     assert not rig.supply.breaches
@@ -400,6 +401,37 @@ def test_m11_after_a_restart_the_record_is_what_the_leads_are_matched_to():
     assert not rig.supply.breaches
 
 
+def test_m11_leads_at_a_current_that_is_not_on_record_do_not_leave_it():
+    rig = Rig(SWITCHED)
+    rig.wait(40.0)
+    rig.guard.sweep_to(2.0, 0.05)
+    rig.arrive()
+    rig.supply.set_heater(False)  # by somebody at its front
+    with pytest.raises(DeviceFault):
+        rig.wait(40.0)
+    rig.guard.acknowledge_foreign("Ada")
+    rig.wait(40.0)
+    rig.guard.make_persistent()
+    with pytest.raises(DeviceFault, match="nothing is on record"):
+        rig.arrive()
+    assert rig.supply.lead_A == 20.0
+    rig.guard.declare_coil("Ada", 2.0)
+    rig.guard.make_persistent()
+    rig.arrive()
+    assert (rig.supply.coil_A, rig.supply.lead_A) == (20.0, 0.0)
+
+
+def test_a_new_sweep_replaces_one_that_has_not_settled():
+    rig = Rig()
+    rig.guard.sweep_to(1.0, 0.05)
+    while rig.guard.state is not State.SETTLE:
+        rig.guard.poll()
+        rig.clock.sleep(0.5)
+    rig.guard.sweep_to(0.5, 0.05)
+    rig.arrive()
+    assert rig.guard.read_field().field_T == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("kept_A", [None, 22.0])
 def test_m11_without_record_or_with_another_only_a_person_may_say_what_the_coil_keeps(kept_A: float | None):
     rig = Rig(SWITCHED).persistent()
@@ -411,7 +443,7 @@ def test_m11_without_record_or_with_another_only_a_person_may_say_what_the_coil_
     rig.guard.leave_persistent()
     with pytest.raises(DeviceFault, match="declare it with your name"):
         rig.arrive()
-    assert rig.supply.said[-1] == "go"  # of the leads that went down
+    assert rig.supply.said[-2:] == ["go", "hold"]  # of the leads that went down
     with pytest.raises(DeviceFault, match="name of a person"):
         rig.guard.declare_coil(" ", 2.0)
     with pytest.raises(LimitError):
