@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ..core.errors import RemanenceError, StorageError
 from ..core.records import Estimate, Event, Footer, Header, Leg, Outcome, Progress, Row, Waiting
@@ -26,6 +26,7 @@ from .station import Station
 log = logging.getLogger(__name__)
 _UID_RANDOM_BYTES = 10
 _MOST_COPIES = 1000
+_LOOK_EVERY_s = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +165,13 @@ class _Run:
         self._rows = 0
         self._leg: Leg | None = None
         self._deaf: set[int] = set()
+        # Whether a magnet was taken elsewhere after it was held.
+        self._left = False
 
     def drive(self, procedure: Procedure) -> tuple[Footer, BaseException | None]:
         """Pull until the end, make safe, and write how it ended."""
         for guard in self._station.guards.values():
-            guard.record = self._note
+            guard.record, guard.moved = self._note, False
         outcome, reason = Outcome.COMPLETED, ""
         error: BaseException | None = None
         procedure.started_s = self._start_s
@@ -191,7 +194,16 @@ class _Run:
         if unsafe is not None:
             reason = f"{reason}. Then, while making safe: {unsafe}" if reason else str(unsafe)
             outcome, error = Outcome.FAILED, error or unsafe
+        if outcome is Outcome.COMPLETED:
+            unready = self._leave("on_end")
+            if unready is not None:
+                outcome, reason, error = Outcome.FAILED, str(unready), unready
+        # Held first, whatever comes then.
         hardware = self._station.make_safe() if outcome is not Outcome.COMPLETED else self._station.describe()
+        if outcome is not Outcome.COMPLETED:
+            unready = self._leave("on_abort")
+            hardware = hardware if unready is None and not self._left else self._station.describe()
+            reason = reason if unready is None else f"{reason}. Then, on the way to zero: {unready}"
         footer = Footer(outcome, self._rows, reason, hardware)
         try:
             self._end(footer, error)
@@ -199,6 +211,31 @@ class _Run:
             # The disk is gone: the rows kept so far are safe, and without an end record the run reads as interrupted.
             return Footer(Outcome.FAILED, self._rows, str(caught), hardware), caught
         return footer, error
+
+    def _leave(self, when: Literal["on_end", "on_abort"]) -> BaseException | None:
+        """Bring each magnet that this run moved to where its settings want it; gives what kept one from it.
+
+        A magnet that holds is where it is wanted after an abort. Ctrl-C, or a request to stop, holds it on its way.
+        """
+        for guard in self._station.guards.values():
+            if guard.limits is None or not guard.moved or (when == "on_abort" and guard.limits.on_abort == "hold"):
+                continue
+            self._left = True
+            reason = self._runner.abort_reason
+            try:
+                for _ in guard.leave(guard.limits.on_end if when == "on_end" else guard.limits.on_abort):
+                    self._clock.sleep(_LOOK_EVERY_s)
+                    if self._runner.abort_reason != reason:
+                        guard.hold()
+                        return RemanenceError(f"{self._runner.abort_reason}, before it was there")
+            except BaseException as caught:
+                # Ctrl-C too: the magnet holds, and the run gets its end on the record.
+                try:
+                    guard.hold()
+                except Exception as worse:
+                    return worse
+                return caught
+        return None
 
     def _take(self, step: Step) -> None:
         if isinstance(step, Mapping):

@@ -6,7 +6,7 @@ its outcome after, and feeds back what came. It knows time, the wire and tesla; 
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from ..core.capabilities import Activity, FieldReading, MagnetPowerSupply, SupplyReading, SupplyStatus
@@ -46,7 +46,7 @@ from .guard_states import (
     Unpersist,
     Watch,
 )
-from .magnet_limits import MagnetLimits
+from .magnet_limits import MagnetLimits, OnEnd
 from .magnet_memory import MagnetMemory, forgetful
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ class Guard:
         self._asleep_s = suspended_s
         self._slept_s = suspended_s() if suspended_s else 0.0
         self._set_point_T = math.nan
-        self._look = SupplyStatus(Activity.HOLDING)
+        # Whether a run has asked this magnet for anything: only then its end is the magnet's business.
+        self.moved = False
         self.machine: Machine | None = None
         if limits is not None:
             self.machine = Machine(
@@ -148,7 +149,7 @@ class Guard:
         """
         k = self._tesla_per_ampere
         self._feel()
-        self._set_point_T = field_T
+        self._set_point_T, self.moved = field_T, True
         self._drive(Move(field_T / k, rate_T_per_s / k))
 
     def zero(self) -> None:
@@ -192,6 +193,7 @@ class Guard:
         Raises:
             DeviceFault: there is no switch, or the magnet is not at rest.
         """
+        self.moved = True
         self._drive(Persist())
 
     def leave_persistent(self) -> None:
@@ -200,7 +202,33 @@ class Guard:
         Raises:
             DeviceFault: there is no switch, or the magnet is not in persistent mode.
         """
+        self.moved = True
         self._drive(Unpersist())
+
+    def leave(self, way: OnEnd) -> Iterator[None]:
+        """Bring the magnet into the state that its settings name for an end, step by step: wait a second between two.
+
+        Raises:
+            DeviceFault: it did not get there; the message says where it is.
+        """
+        if way == "zero":
+            self.zero()
+        elif way == "persistent":
+            self.make_persistent()
+        else:
+            self.hold()
+        while (look := self.poll()).activity is Activity.RAMPING:
+            yield
+        limits = self.limits
+        there = {
+            "zero": limits is not None and abs(look.field_T) <= limits.tolerance_A * self._tesla_per_ampere,
+            "persistent": self.state is State.PERSISTENT,
+            "hold": look.activity is Activity.HOLDING,
+        }
+        if not there[way]:
+            raise DeviceFault(
+                f"the magnet was to end in {way!r}", where=self.name, state=self.describe(), do="look at the supply"
+            )
 
     # What only a person may do
 

@@ -75,7 +75,7 @@ class Base:
         self._heater_on: bool | None = None
         self._order = LastOrder()
         self._hold_tries = 0
-        self._held: Callable[[SupplyReading | None], Command] = self._nothing
+        self._held: Callable[[SupplyReading], Command] = self._nothing
         self._before_lost = State.DISARMED
         self._standing: RemanenceError | None = None
 
@@ -209,7 +209,7 @@ class Base:
 
     # Hold
 
-    def _hold(self, held: Callable[[SupplyReading | None], Command]) -> Command:
+    def _hold(self, held: Callable[[SupplyReading], Command]) -> Command:
         """Send hold, see that it does, and go on with `held`; three times, also when nothing answers."""
         self._hold_tries, self._held = 0, held
         return self._send_hold()
@@ -242,9 +242,7 @@ class Base:
 
     def _hold_unseen(self, outcome: Outcome, lost: Outcome) -> Command:
         self._lost_looks = 0
-        if outcome.result is Result.OK:
-            # Its answer was the confirmation; the next look, by whoever asks for one, will see it.
-            return self._held(None)
+        # An answer alone is not enough: a supply may acknowledge what it does not do.
         if self._hold_tries < _HOLDS:
             return self._send_hold()
         error = CommunicationError(

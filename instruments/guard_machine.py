@@ -99,7 +99,10 @@ class Machine(Switcher):
         if before is State.MONITOR:
             return DONE
         self._overruled = self.verdict is not Verdict.FINE
+        retreat = self._retreat
         self._abandon()
+        # A retreat that is stopped is still a fault.
+        self._retreat = retreat
         clamped = self.reading is not None and self.reading.activity is Activity.CLAMPED
         if before is State.QUENCHED or clamped or before in (State.HOLD, State.DRIVEN, State.PERSISTENT):
             # At rest there is time to see what a hold would do: it would open a clamp, or disturb a quenched supply.
@@ -154,6 +157,8 @@ class Machine(Switcher):
         """Why nothing may be asked in this state."""
         if self.state in (State.QUENCHED, State.FOREIGN, State.FAULT, State.MONITOR):
             return self._standing
+        if self._retreat:
+            return self._error(self._retreat, "wait until the leads are back where the coil should be")
         if self.state is State.DISARMED:
             return self._error("nobody has looked at this magnet yet", "open the station anew")
         if self.state is State.COMM_LOST:

@@ -51,9 +51,12 @@ class Mover(Base):
     _rest_A: float | None = None
     _judged: str = ""
     _overruled: bool = False
+    # Why the leads go back to a coil that does not follow them; empty while they do not.
+    _retreat: str = ""
 
     def _abandon(self) -> None:
         self.goal, self.interrupted, self._pieces = None, None, ()
+        self._retreat = ""
 
     # From a target to the first piece
 
@@ -111,10 +114,10 @@ class Mover(Base):
     def _approach(self) -> Command:
         return self._hold(self._at_hold)
 
-    def _at_hold(self, reading: SupplyReading | None) -> Command:
-        if reading is None or self.goal is None:
-            return self._ask(WATCH, self._at_hold)
+    def _at_hold(self, reading: SupplyReading) -> Command:
         goal, here_A = self.goal, reading.output_A
+        if goal is None:
+            return self._stopped(reading)
         if not self._pieces:
             if abs(goal.target_A - here_A) <= 1.5 * self._step_A and self.state in WARM:
                 return self._arrive(reading)
@@ -199,7 +202,7 @@ class Mover(Base):
 
     def _begin(self, piece: Piece, rest: SupplyReading) -> None:
         warm = self.state in WARM
-        coil = warm and not self.limits.managed
+        coil = warm and not self.limits.managed and not self._retreat
         self.ramp = Ramp(
             self.limits, piece, rest, self._rate_A_per_s, self._step_A, self._now_s, coil=coil, leads_only=not warm
         )
@@ -271,10 +274,18 @@ class Mover(Base):
         self._doubts.discard("way")
         kind, what = ramp.judge(reading)
         if kind and kind == self._judged:
+            if kind == "switch" and not self._retreat:
+                return self._retreat_from(what, ramp, reading)
             return self._quench(what, reading) if kind == "quench" else self._fail(what)
         if kind or ramp.judged_at_s == reading.time_s:
             self._judged = kind
         return self._overdue(ramp)
+
+    def _retreat_from(self, what: str, ramp: Ramp, reading: SupplyReading) -> Command:
+        """The switch is not warm: bring the leads back to where the coil still is, before it opens on the difference."""
+        self._abandon()
+        self._retreat = what
+        return self._set_out(Goal(ramp.rest_A, ramp.rate_A_per_s), reading)
 
     def _strayed(self, reading: SupplyReading) -> str:
         """How the supply's settings differ from our last order; empty if they do not, or were not asked."""
@@ -338,6 +349,8 @@ class Mover(Base):
         return DONE
 
     def _reached(self, goal: Goal) -> Command:
+        if self._retreat:
+            return self._fail(f"{self._retreat}. The leads were brought back to where the coil should be")
         if not goal.because:
             return DONE
         return Rest(InterlockTripped(
@@ -345,13 +358,15 @@ class Mover(Base):
             do="look at the cryostat before you go on",
         ))  # fmt: skip
 
-    def _stopped(self, reading: SupplyReading | None) -> Command:
+    def _stopped(self, reading: SupplyReading) -> Command:
         """It was told to hold, and does."""
+        if self._retreat:
+            return self._fail(self._retreat)
         if self.state in (State.RAMP, State.SETTLE, State.DRIVEN):
             self._to(State.HOLD)
         elif self.state in (State.MATCH_LEADS, State.LEADS_DOWN):
             self._to(State.PERSISTENT)
-        self._rest_A = reading.output_A if reading is not None else None
+        self._rest_A = reading.output_A
         return DONE
 
     def _resting(self, reading: SupplyReading) -> Command:

@@ -366,3 +366,56 @@ def test_every_row_that_a_listener_saw_survives_a_kill(tmp_path: Path, after_row
     assert kept.last_n is not None
     assert kept.last_n >= seen
     assert "interrupted" in kept.summary()
+
+
+@pytest.mark.parametrize(
+    ("settings", "stop_at", "outcome", "says"),
+    [
+        ({"on_end": "zero"}, None, Outcome.COMPLETED, "holds at +0.0000 T"),
+        ({"on_end": "zero"}, 20, Outcome.ABORTED, "holds at +0.1"),
+        ({"on_abort": "zero"}, 20, Outcome.ABORTED, "holds at +0.0000 T"),
+        ({"on_abort": "zero"}, None, Outcome.COMPLETED, "holds at +1.0000 T"),
+    ],
+)
+def test_a_run_leaves_its_magnet_as_the_settings_say(
+    tmp_path: Path, settings: dict[str, str], stop_at: int | None, outcome: Outcome, says: str
+):
+    text = MAGNET_ONLY
+    for key, value in settings.items():
+        text = text.replace(f'{key} = "hold"', f'{key} = "{value}"')
+    path = tmp_path / "station.toml"
+    path.write_text(text, encoding="utf-8")
+    with Station.open(path, simulate=True, seed=1) as station:
+        ears = Ears(lambda row: runner.abort("stop") if row.n == stop_at else None)
+        runner = Runner(station, tmp_path / "runs", listeners=[ears])
+        footer = runner.run(Ramp()).footer
+        assert footer.outcome is outcome
+        assert says in footer.hardware
+        assert magnet_is_held(station)
+
+
+def test_a_magnet_that_cannot_be_left_as_it_should_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "station.toml"
+    path.write_text(MAGNET_ONLY.replace('on_end = "hold"', 'on_end = "zero"'), encoding="utf-8")
+    with Station.open(path, simulate=True, seed=1) as station:
+        procedure = Ramp()
+
+        def trip() -> None:
+            station.world.magnet.quench(station.clock.now())  # pyright: ignore[reportOptionalMemberAccess]
+
+        procedure.last_words = trip
+        footer = Runner(station, tmp_path / "runs").run(procedure).footer
+    assert footer.outcome is Outcome.FAILED
+    assert "quench" in footer.reason
+    assert "QUENCHED" in footer.hardware
+
+
+def test_a_magnet_without_a_setting_is_shown_and_not_moved(tmp_path: Path):
+    path = tmp_path / "station.toml"
+    path.write_text(MAGNET_ONLY.replace('inductance = "60 H"\n', ""), encoding="utf-8")
+    with Station.open(path, simulate=True, seed=1) as station:
+        footer = Runner(station, tmp_path / "runs").run(Ramp()).footer
+        assert station.describe() == "The magnet holds at +0.0000 T."
+    assert footer.outcome is Outcome.FAILED
+    assert "'inductance' is missing" in footer.reason
+    assert f"{path}:11" in footer.reason
