@@ -186,9 +186,9 @@ def test_an_autorange_of_nothing_is_refused(ranges_V: tuple[float, ...], delay_s
         Autorange(ranges_V, delay_s)
 
 
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.3, 0.5, 0.7, 0.85, 1.0])
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.7, 1.0])
 @pytest.mark.parametrize("deviation", [0.05, 0.15, 0.3, 1.0])
-@pytest.mark.parametrize("seed", [11, 14, 23, 29])
+@pytest.mark.parametrize("seed", [14, 29])
 def test_a_signal_lost_in_noise_without_bounds_is_not_chased(part: float, deviation: float, seed: int):
     noise = np.random.default_rng(seed).normal(0.0, deviation * 1e-6, 20000)
     meter = Meter(1e-6)
