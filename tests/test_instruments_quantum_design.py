@@ -188,7 +188,7 @@ def test_what_is_no_multipyvu_server_is_an_error_and_not_a_hang(quick: Make) -> 
     rig = quick(MPMS3)
     rig.multivu.converse = lambda: None  # never used again
     link = rig.driver.link
-    link._wire._library._sessions[link._wire._session].conversation.send(b"SSH-2.0-OpenSSH_9.6\r\n", 0.0)
+    link._line.wire._library._sessions[link._line.wire._session].conversation.send(b"SSH-2.0-OpenSSH_9.6\r\n", 0.0)
     with pytest.raises(CommunicationError):
         # What waits is dropped before a request; what comes instead of an answer is none.
         for _ in range(3):
