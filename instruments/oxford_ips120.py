@@ -67,23 +67,24 @@ class IPS120(SupplyReadings):
     # The guard's primitives
 
     def watch(self) -> SupplyReading:
-        """Measure what the leads carry, where they go, how fast, and the status: four queries."""
+        """Measure what the leads carry, where they go, how fast, the voltage and the status: five queries."""
         with self.link.lock:
             output_A, time_s = self.read_current(0), self.link.answered_s
-            set_A, rate = self.read_current(5), self.read_current(6)
-            return self._reading(self.read_status(), time_s, output_A, set_A, rate)
+            set_A, rate, volts = (self.read_current(number) for number in (5, 6, 1))
+            return self._reading(self.read_status(), time_s, output_A, set_A, rate, volts)
 
     def inspect(self) -> SupplyReading:
         """Measure everything; `coil_A` is the recorded current, which means something while the heater is off."""
         with self.link.lock:
-            output_A, output, time_s = self.read_current(0), self.reading(0), self.link.answered_s
-            set_A, rate, volts, coil_A = (self.read_current(number) for number in (5, 6, 1, 16))
+            # What changes comes last, and close together.
             fixed = tuple((name, self.reading(number)) for name, number in _FIXED.items())
+            output, time_s = self.reading(0), self.link.answered_s
+            set_A, rate, volts, coil_A = (self.read_current(number) for number in (5, 6, 1, 16))
             status = self.read_status()
             fingerprint = (
                 *fixed, ("digits", str(decimals(output))), ("sweeps", "fast" if status.fast else "slow"),
             )  # fmt: skip
-            return self._reading(status, time_s, output_A, set_A, rate, volts, coil_A, fingerprint)
+            return self._reading(status, time_s, self.scaled(output), set_A, rate, volts, coil_A, fingerprint)
 
     def hold(self) -> None:
         """Stop where the current is, and read that back. A clamped output stands already, and stays clamped.

@@ -194,7 +194,11 @@ class SupplyReadings(LetterDriver):
 
     def read_current(self, number: int) -> float:
         """Read variable `number` in ampere, ampere per minute or volt."""
-        return round(self.read_float(number) * self.scale, 9)
+        return self.scaled(self.reading(number))
+
+    def scaled(self, text: str) -> float:
+        """A number of the wire in ampere, ampere per minute or volt."""
+        return round(float(text) * self.scale, 9)
 
     def read_status(self) -> Status:
         """Read the status."""

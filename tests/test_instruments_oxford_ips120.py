@@ -87,11 +87,11 @@ def test_a_ramp_is_seen_under_way_with_the_current_of_its_instant(ips: OxfordBen
         assert reading.output_A == pytest.approx(-0.04 * (reading.time_s - start_s), abs=3e-3)
 
 
-def test_a_look_costs_four_queries_and_ends_with_the_status(ips: OxfordBench) -> None:
+def test_a_look_costs_five_queries_and_ends_with_the_status(ips: OxfordBench) -> None:
     ips.driver.watch()
     ips.said.clear()
     ips.driver.watch()
-    assert ips.said == ["R0", "R5", "R6", "X"]
+    assert ips.said == ["R0", "R5", "R6", "R1", "X"]
 
 
 def test_opening_takes_the_control_and_the_resolution_and_moves_nothing(make: Make) -> None:
@@ -456,7 +456,7 @@ NUMBERS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(
     ("command", "kind", "details"),
-    [(command, kind, details) for command in ("R0", "R5", "R6") for kind, details in FAULTS + NUMBERS]
+    [(command, kind, details) for command in ("R0", "R5", "R6", "R1") for kind, details in FAULTS + NUMBERS]
     + [("X", kind, details) for kind, details in FAULTS],
 )
 def test_a_disturbed_look_is_right_or_an_error_and_the_next_are_right(
@@ -489,13 +489,13 @@ def test_a_number_that_lost_digits_on_the_way_is_asked_for_again(ips: OxfordBenc
     ips.said.clear()
     ips.fault("answer", text="R+1.5", command="R0")
     assert ips.driver.watch().output_A == 1.5
-    assert ips.said == ["R0", "R0", "R5", "R6", "X"]
+    assert ips.said == ["R0", "R0", "R5", "R6", "R1", "X"]
     # Two readings that say the same are believed: the supply was switched to another resolution.
     ips.front("Q0")
     assert ips.driver.watch().output_A == 1.5
     ips.said.clear()
     ips.driver.watch()
-    assert ips.said == ["R0", "R5", "R6", "X"]
+    assert ips.said == ["R0", "R5", "R6", "R1", "X"]
 
 
 # The PS120-10
