@@ -127,7 +127,7 @@ class AMI430(AmpereSupply):
     # The guard's primitives
 
     def watch(self) -> SupplyReading:
-        """Measure current in the leads, state, and the current once more.
+        """Measure current in the leads, state, voltage, and the current once more.
 
         Raises:
             ReplyError: the two currents are further apart than the ramp explains; one of them lost a digit.
@@ -135,16 +135,17 @@ class AMI430(AmpereSupply):
         with self.link.lock:
             first_A, state = self.output, self.state
             word, activity = self._meaning(state)
-            output_A = self.output
-            # Between the two lie two queries, each no longer than its deadline.
+            voltage_V, output_A = self.voltage, self.output
+            # Between the two lie three queries, each no longer than its deadline.
             moving = activity is Activity.RAMPING
-            reach_A = _NOISE_A + (_SLACK * self._pace_A_per_s * 2.0 * self.deadline_s if moving else 0.0)
+            reach_A = _NOISE_A + (_SLACK * self._pace_A_per_s * 3.0 * self.deadline_s if moving else 0.0)
             if abs(output_A - first_A) > reach_A and activity is not Activity.QUENCHED:
                 raise self.reply_error("CURR:SUPP?", f"{first_A:g}, and {output_A:g} when it was asked again")
             heater = {_HEATING: Heater.ON, _COOLING: Heater.OFF}.get(state)
             return SupplyReading(
-                self.link.answered_s, activity, output_A, heater=heater, detail=f"STATE {state}: {word}"
-            )
+                self.link.answered_s, activity, output_A, voltage_V=voltage_V, heater=heater,
+                detail=f"STATE {state}: {word}",
+            )  # fmt: skip
 
     def inspect(self) -> SupplyReading:
         """Measure everything; state and current last. Errors that waited in the queue are told in `detail`."""

@@ -118,17 +118,18 @@ class Model4G(AmpereSupply):
     # The guard's primitives
 
     def watch(self) -> SupplyReading:
-        """Measure status byte, current in the leads and sweep, in one line.
+        """Measure status byte, current in the leads, sweep and voltage, in one line.
 
         When the supply shows another unit than ampere, the look becomes an `inspect`, whose fingerprint says so.
         """
         with self.link.lock:
-            status, sweep, output_A, unit = self._look()
+            status, sweep, voltage_V, output_A, unit = self._look()
             if unit != "A":
                 return self.inspect()
             return SupplyReading(
-                self.link.answered_s, _activity(status, sweep), output_A, detail=f"{sweep}; status byte {status}"
-            )
+                self.link.answered_s, _activity(status, sweep), output_A, voltage_V=voltage_V,
+                detail=f"{sweep}; status byte {status}",
+            )  # fmt: skip
 
     def inspect(self) -> SupplyReading:
         """Measure everything; status and current last. Gauss are converted with the station's field constant."""
@@ -144,7 +145,7 @@ class Model4G(AmpereSupply):
             limits = {"up": self._ampere("ULIM?"), "down": self._ampere("LLIM?"), "zero": 0.0}
             rates, voltage_V, heater_on = self.rates, self.voltage, self.heater_on
             coil_A = None if heater_on else self._ampere("IMAG?")
-            status, sweep, output, unit = self._look()
+            status, sweep, _, output, unit = self._look()
             told = {True: "up", False: "down"}.get(self._upward) if self._upward is not None else None
             return SupplyReading(
                 self.link.answered_s, _activity(status, sweep), self._in_ampere(output, unit),
@@ -286,9 +287,13 @@ class Model4G(AmpereSupply):
         self._restarted = self._restarted or bool(events & _POWER_ON)
         return [word for bit, word in _ERRORS.items() if events & bit]
 
-    def _look(self) -> tuple[int, str, float, str]:
-        status, output, sweep = self._fields("*STB?", "IOUT?", "SWEEP?")
-        return self._integer("*STB?", status), self._meaning(sweep), *self._parse("IOUT?", output)
+    def _look(self) -> tuple[int, str, float, float, str]:
+        status, output, sweep, voltage = self._fields("*STB?", "IOUT?", "SWEEP?", "VOUT?")
+        try:
+            voltage_V = strict_float(_volts(voltage))
+        except ReplyError as error:
+            raise self.reply_error("VOUT?", voltage) from error
+        return self._integer("*STB?", status), self._meaning(sweep), voltage_V, *self._parse("IOUT?", output)
 
     def _fields(self, *queries: str) -> list[str]:
         """Ask several queries in one line, and give their answers."""

@@ -74,8 +74,9 @@ def test_a_look_at_a_ramp_is_one_line(bench: SupplyBench) -> None:
     bench.wait(20.0)
     bench.said.clear()
     reading = driver.watch()
-    assert bench.said == ["*STB?;IOUT?;SWEEP?"]
+    assert bench.said == ["*STB?;IOUT?;SWEEP?;VOUT?"]
     assert (reading.activity, reading.fingerprint) == (Activity.RAMPING, None)
+    assert reading.voltage_V == pytest.approx(-0.05 * 10.0 - 0.004, abs=0.01)
     assert reading.output_A == pytest.approx(bench.world.magnet.lead_current(reading.time_s), abs=0.05 * 0.05)
 
 
@@ -83,7 +84,7 @@ def test_an_inspection_tells_everything_with_the_output_last(bench: SupplyBench)
     bench.move(-5.0, 0.1)
     bench.said.clear()
     reading = bench.driver.inspect()
-    assert bench.said[-1] == "*STB?;IOUT?;SWEEP?"
+    assert bench.said[-1] == "*STB?;IOUT?;SWEEP?;VOUT?"
     assert (reading.output_A, reading.set_point_A, reading.rate_A_per_s) == (-5.0, -5.0, 0.1)
     assert (reading.voltage_V, reading.heater, reading.coil_A) == (-0.02, Heater.ON, None)
     assert reading.fingerprint == (
@@ -245,7 +246,7 @@ def test_a_sweep_before_any_set_point_of_ours_is_refused(bench: SupplyBench) -> 
 def test_every_way_that_supplies_were_seen_to_word_a_sweep_is_understood(
     bench: SupplyBench, text: str, activity: Activity
 ) -> None:
-    bench.fault("answer", text=f"2;1.5000 A;{text}", command="*STB?")
+    bench.fault("answer", text=f"2;1.5000 A;{text};0.020 V", command="*STB?")
     reading = bench.driver.watch()
     assert (reading.activity, reading.output_A) == (activity, 1.5)
 
@@ -253,9 +254,11 @@ def test_every_way_that_supplies_were_seen_to_word_a_sweep_is_understood(
 @pytest.mark.parametrize(
     "text",
     [
-        "2;0.0000A;Sweeping", "2;0.0000A;up", "2;0.0000A;1", "2;0.0000A;Stand", "2.5;0.0000A;Standby",
-        "Standby;0.0000A;2", "2;5.0;Standby", "2;5.0T;Standby", "2;5.0kA;Standby", "2;5.0k;Standby", "2;1.0EA;Standby",
-        "2;A;Standby", "2;5.0A;6.0A;Standby", "2;+9.9E37A;Standby", "2;1.2.3A;Standby", "2;5.000", "5.0000A", ";;",
+        "2;0.0000A;Sweeping;0.000V", "2;0.0000A;up;0.000V", "2;0.0000A;1;0.000V", "2;0.0000A;Stand;0.000V",
+        "2.5;0.0000A;Standby;0.000V", "Standby;0.0000A;2;0.000V", "2;5.0;Standby;0.000V", "2;5.0T;Standby;0.000V",
+        "2;5.0kA;Standby;0.000V", "2;5.0k;Standby;0.000V", "2;1.0EA;Standby;0.000V", "2;A;Standby;0.000V",
+        "2;5.0A;6.0A;Standby;0.000V", "2;+9.9E37A;Standby;0.000V", "2;1.2.3A;Standby;0.000V", "2;5.0A;Standby;0.0",
+        "2;5.0A;Standby;V", "2;5.0A;Standby", "2;5.000", "5.0000A", ";;;",
     ],
 )  # fmt: skip
 def test_a_reply_that_is_not_what_was_asked_is_an_error_and_no_reading(bench: SupplyBench, text: str) -> None:
@@ -301,7 +304,7 @@ def test_a_quench_is_latched_until_a_person_resets_it(bench: SupplyBench) -> Non
 
 
 def test_a_failed_power_module_is_a_fault(bench: SupplyBench) -> None:
-    bench.fault("answer", text="10;0.0000A;Standby", command="*STB?")
+    bench.fault("answer", text="10;0.0000A;Standby;0.000V", command="*STB?")
     assert bench.driver.watch().activity is Activity.FAULT
 
 
