@@ -65,6 +65,7 @@ STATES: dict[State, StateRow] = {
 
 _LEAVE = (State.DISARMED, State.COMM_LOST, State.FOREIGN, State.FAULT, State.QUENCHED)
 _ANY = tuple(state for state in State if state is not State.MONITOR)
+_LIVE = tuple(state for state in _ANY if state not in _LEAVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,6 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition((State.SETTLE,), State.DRIVEN, "within `tolerance` for `settle`"),
     Transition((State.RAMP, State.SETTLE, State.DRIVEN), State.HOLD, "hold"),
     Transition((State.HOLD, State.DRIVEN), State.COOLING, "stable for `settle`, record durable, heater off confirmed"),
-    Transition((State.COOLING,), State.LEADS_DOWN, "`cool_time` over, and the leads are wanted down"),
     Transition((State.COOLING,), State.PERSISTENT, "`cool_time` over"),
     Transition((State.LEADS_DOWN,), State.PERSISTENT, "leads at zero, or hold"),
     Transition((State.PERSISTENT,), State.LEADS_DOWN, "the leads are wanted down"),
@@ -100,7 +100,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition((State.WARMING,), State.HOLD, "`warm_time` over"),
     Transition(_ANY, State.QUENCHED, "the supply says so, or current or voltage does, in two looks"),
     Transition(_ANY, State.FOREIGN, "units, limits, set point, rate or activity are not by our order, in two looks"),
-    Transition(_ANY, State.COMM_LOST, "three looks in a row found no answer"),
+    Transition(_LIVE, State.COMM_LOST, "three looks in a row found no answer"),
     Transition(_ANY, State.FAULT, "it or its heater is not as told, or the record is not readable; hold is sent"),
 )  # fmt: skip
 
@@ -113,7 +113,8 @@ def table() -> str:
     lines += [f"| {state} | {row.meaning} | {row.sends} | {row.waits} |" for state, row in STATES.items()]
     lines += ["", "| from | to | when |", "|---|---|---|"]
     for row in TRANSITIONS:
-        source = "any but MONITOR" if row.sources == _ANY else ", ".join(row.sources)
+        names = {_ANY: "any but MONITOR", _LIVE: "any that is not latched"}
+        source = names.get(row.sources, ", ".join(row.sources))
         lines.append(f"| {source} | {row.target} | {row.when} |")
     return "\n".join(lines)
 

@@ -1200,3 +1200,8 @@ def test_the_memory_on_disk_is_the_old_one_or_the_new_one(tmp_path: Path):
         stored.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         loaded = again.load()
         assert loaded.unreadable or loaded.persistent_A == -12.5
+
+
+def test_the_table_in_the_docs_is_the_one_that_the_guard_obeys():
+    page = Path(__file__).parents[1] / "docs" / "magnet-safety.md"
+    assert page.read_text(encoding="utf-8").endswith(f"instruments/guard_states.py -->\n\n{table()}\n")
