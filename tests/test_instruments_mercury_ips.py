@@ -235,8 +235,8 @@ def test_a_rate_that_the_supply_does_not_have_is_refused_before_a_byte(ips: Oxfo
 
 def test_a_rate_is_rounded_down_to_the_supplys_step(ips: OxfordBench) -> None:
     assert ips.driver.set_rate(0.03) == pytest.approx(0.03, rel=1e-9)
-    assert ips.driver.set_rate(0.0123456789) == pytest.approx(0.7407 / 60, rel=1e-9)
-    assert "SET:DEV:GRPZ:PSU:SIG:RCST:0.7407" in ips.said
+    assert ips.driver.set_rate(0.012348) == pytest.approx(0.7408 / 60, rel=1e-9)
+    assert "SET:DEV:GRPZ:PSU:SIG:RCST:0.7408" in ips.said
 
 
 # Hold and go
