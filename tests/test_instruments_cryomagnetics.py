@@ -161,6 +161,17 @@ def test_once_a_set_point_is_told_no_sweep_leaves_the_stretch_to_it_nor_goes_fas
     assert not bench.world.magnet.quenched
 
 
+def test_a_go_ends_the_fast_mode_that_somebody_left_on(bench: SupplyBench) -> None:
+    bench.panel.execute("SWEEP UP FAST")
+    bench.driver.set_rate(0.05)
+    bench.driver.set_target(20.0)
+    bench.driver.go()
+    bench.panel.execute("RATE 5 5")
+    before_A = bench.leads_A
+    bench.wait(10.0)
+    assert bench.leads_A - before_A == pytest.approx(0.5, abs=1e-6)
+
+
 def test_the_lower_limit_is_never_above_the_upper_one(bench: SupplyBench) -> None:
     limits = {"ULIM": 0.0, "LLIM": 0.0}
     for target_A in (20.0, 30.0, 5.0, -5.0, -30.0, -20.0, 0.0):
