@@ -95,6 +95,8 @@ class Guard:
         self._set_point_T = math.nan
         # Whether a run has asked this magnet for anything: only then its end is the magnet's business.
         self.moved = False
+        # Why a field may not be gone to that this magnet alone would stand: the other axes of a vector magnet.
+        self.within: Callable[[float], RemanenceError | None] = lambda _target_T: None
         self.machine: Machine | None = None
         if limits is not None:
             self.machine = Machine(
@@ -106,6 +108,16 @@ class Guard:
     def state(self) -> State:
         """Where the magnet is, as far as may be claimed."""
         return State.MONITOR if self.machine is None else self.machine.state
+
+    @property
+    def busy(self) -> bool:
+        """True while something that was asked for is not done."""
+        return self.machine is not None and self.machine.busy
+
+    @property
+    def fastest_T_per_s(self) -> float:
+        """The largest rate of any segment (T/s); NaN when the magnet is only monitored."""
+        return math.nan if self.limits is None else self.limits.fastest_A_per_s * self._tesla_per_ampere
 
     @property
     def set_point_T(self) -> float:
@@ -149,6 +161,9 @@ class Guard:
         """
         k = self._tesla_per_ampere
         self._feel()
+        outside = self.within(field_T)
+        if outside is not None:
+            raise outside
         self._set_point_T, self.moved = field_T, True
         self._drive(Move(field_T / k, rate_T_per_s / k))
 
