@@ -206,15 +206,20 @@ def test_a_heater_that_stays_on_is_a_fault(itc: OxfordBench, command: str) -> No
         itc.driver.heater_off()
 
 
-@pytest.mark.parametrize(
-    ("command", "ramp"), [("TSET", None), ("ENAB", None), ("RSET", 2.0)]
-)
+@pytest.mark.parametrize(("command", "ramp"), [("TSET", None), ("ENAB", None), ("RSET", 2.0)])
 def test_what_was_acknowledged_and_not_done_is_noticed(itc: OxfordBench, command: str, ramp: float | None) -> None:
     itc.driver.set_temperature(9.0, 1.0 if ramp is None else None)
     itc.driver.heater_off()
     itc.fault("ignored", command=f"SET:{LOOP}:{command}")
     with pytest.raises(DeviceFault, match="told to control 10 K, and does not"):
         itc.driver.set_temperature(10.0, ramp)
+
+
+def test_a_target_that_was_acknowledged_and_not_taken_is_noticed_by_itself(itc: OxfordBench) -> None:
+    itc.driver.set_temperature(9.0)
+    itc.fault("ignored", command=f"SET:{LOOP}:TSET")
+    with pytest.raises(DeviceFault, match=r"Its set point is 9\.0000K"):
+        itc.driver.set_temperature(10.0)
 
 
 def test_gas_without_a_flow_board_is_refused_by_the_instrument(itc: OxfordBench) -> None:
