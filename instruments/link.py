@@ -27,7 +27,8 @@ class Link(Adapter):
 
     `deadline_s` bounds a whole query however slowly its bytes come. `pause_s` is the shortest time between two
     commands that the instrument can stand (the SMS supplies need 0.2 s). `write_end` and `read_end` are the
-    terminators of this instrument on this interface. With `open_resource` a lost connection is made again.
+    terminators of this instrument on this interface. With `open_resource` a lost connection is made again. `address` is
+    the instrument's own, where the resource is a relay's.
 
     `reconnects` counts how often it was.
     """
@@ -43,11 +44,12 @@ class Link(Adapter):
         deadline_s: float = 2.0,
         pause_s: float = 0.0,
         open_resource: Callable[[], MessageBasedResource] | None = None,
+        address: str = "",
     ) -> None:
         super().__init__()
         self.connection: Any = resource
         self.name = name
-        self.address = str(resource.resource_name)
+        self.address = address or str(resource.resource_name)
         self.deadline_s = deadline_s
         self.reconnects = 0
         self.lock = threading.RLock()
@@ -181,11 +183,12 @@ class Link(Adapter):
                 self._lose(error)
 
     def close(self) -> None:
-        """Close the session; closing twice is fine."""
+        """Close the session for good; closing twice is fine."""
         connection = getattr(self, "connection", None)
         again = getattr(self, "_reconnection", None)
         if again is not None:
             again.give_up()
+            self._reconnection, self._manners.renewable = None, False
         if connection is not None:
             connection.close()
 

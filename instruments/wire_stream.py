@@ -15,6 +15,8 @@ from .wire import CHUNK, LONGEST_REPLY, LONGEST_SURPLUS, Broken, Endless, Silent
 
 # A serial port is asked again after so long at the latest: setting its own time-out for each read costs more.
 _SLICE_s = 0.05
+# A peer that vanished without a word is found out in 10 s, whether somebody asks or not.
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 5}
 
 
 class _StreamWire:
@@ -82,6 +84,9 @@ class SocketWire(_StreamWire):
             # Two short commands in a row would otherwise wait 40 ms for each other.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            with contextlib.suppress(OSError, AttributeError):  # not every system lets a program choose
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def send(self, data: bytes, until_s: float) -> None:
         """Put bytes on the wire."""

@@ -449,6 +449,16 @@ def test_an_opening_that_ends_after_the_link_was_closed_is_closed_too(interface:
     assert closed.wait(20.0)
 
 
+def test_a_link_that_was_closed_is_not_opened_again(interface: str) -> None:
+    bench = Bench(interface)
+    bench.link.close()
+    for _ in range(3):
+        with pytest.raises(CommunicationError):
+            bench.link.query("A?")
+        bench.clock.sleep(60.0)
+    assert len(bench.tries) == 1
+
+
 def test_without_a_way_to_connect_again_a_broken_connection_stays_an_error(interface: str) -> None:
     link, visa, _ = opened(interface)
     visa.broken = True

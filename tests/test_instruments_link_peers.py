@@ -187,6 +187,16 @@ def test_another_peer_at_the_address_gets_no_command(peer: Peer, link: Link) -> 
     assert b"GO" not in peer.heard
 
 
+def test_a_peer_that_vanishes_without_a_word_is_found_out_within_ten_seconds(link: Link) -> None:
+    connection = link.connection.visalib.sessions[link.connection.session].interface
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    idle_s, every_s, probes = (
+        connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, option))
+        for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+    )
+    assert idle_s + every_s * probes <= 10
+
+
 def test_nothing_here_waits_by_the_wall_clock(peer: Peer, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     def stepped() -> float:
         raise AssertionError("the wall clock was asked")
