@@ -21,7 +21,7 @@ from pymeasure.instruments.srs import SR830
 from remanence.core.clock import VirtualClock
 from remanence.core.errors import ConfigError
 from remanence.engine.fault_text import parse_fault, read_faults
-from remanence.engine.station_file import bench, read_station
+from remanence.engine.station_file import bench, read_station, reference_station
 from remanence.engine.twin import build_panels, build_world
 from remanence.simulators.faults import Fault
 from remanence.simulators.front_panel import Conversation
@@ -257,9 +257,16 @@ def test_a_bench_that_is_not_there_is_refused_with_those_that_are() -> None:
         bench("garage")
 
 
-def test_a_station_of_panels_alone_can_only_be_simulated() -> None:
+def test_a_station_of_panels_alone_can_only_be_simulated(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    text = reference_station().read_text(encoding="utf-8")
+    path.write_text(
+        text.replace('driver = "remanence.instruments.srs:SR830"', 'panel = "remanence.simulators.sr830:SR830"'),
+        encoding="utf-8",
+    )
+    read_station(path, drivers=False)
     with pytest.raises(ConfigError, match="it can only be simulated"):
-        read_station(bench("oxford"))
+        read_station(path)
 
 
 @pytest.mark.parametrize(
