@@ -61,9 +61,9 @@ _SUSPENDED_s = 1.0
 class Guard:
     """A `FieldSource` around a `MagnetPowerSupply`, and the verbs of the persistent switch.
 
-    Without `limits` it is monitor-only: it shows field and state, and refuses every write with `problem`. `record` is
-    told every command before it is sent, and its outcome. `coldness` gives what keeps the magnet cold by sensor
-    (`coil`, `helium`). `suspended_s` is how long the computer has slept: boot time less monotonic time.
+    Without `limits` it is monitor-only: it shows field and state, and refuses every write with `problem`, a sentence or
+    the error itself. `record` is told every command before it is sent, and its outcome. `coldness` gives what keeps
+    the magnet cold by sensor (`coil`, `helium`). `suspended_s` is how long the computer has slept: boot time less monotonic time.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Guard:
         *,
         name: str = "magnet",
         memory: MagnetMemory | None = None,
-        problem: str = "",
+        problem: str | RemanenceError = "",
         tesla_per_ampere: float = math.nan,
         coldness: Mapping[str, Callable[[], float]] | None = None,
         suspended_s: Callable[[], float] | None = None,
@@ -83,7 +83,8 @@ class Guard:
         self.limits = limits
         self.record = record
         self.name = name
-        self.problem = problem
+        self.problem = str(problem)
+        self._refusal = problem if isinstance(problem, RemanenceError) else None
         self._supply = supply
         self._clock = clock
         self._memory = memory or forgetful(clock)
@@ -406,8 +407,8 @@ class Guard:
             if machine.verdict is not before:
                 self._keep(f"{machine.cold_why or f'{sensor} is good again'}: {machine.verdict.name.lower()}")
 
-    def _monitor_only(self) -> DeviceFault:
-        return DeviceFault(
+    def _monitor_only(self) -> RemanenceError:
+        return self._refusal or DeviceFault(
             f"this magnet is only monitored: {self.problem}", where=self.name, state="Nothing was sent to it",
             do="give the setting in the station file",
         )  # fmt: skip
