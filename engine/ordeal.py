@@ -233,8 +233,9 @@ class Night:
 
     def _check(self, current_A: float, time_s: float) -> None:
         """A value that was given to somebody must be the supply's own, of about the time that it says."""
-        if any(fault.kind == "frozen" and fault.at_s <= time_s <= fault.at_s + fault.for_s for fault in self.faults):
-            return  # an instrument that gives old values does not say so; the guard sees it by the speed
+        untold = ("frozen", "noise")
+        if any(fault.kind in untold and fault.at_s <= time_s <= fault.at_s + fault.for_s for fault in self.faults):
+            return  # an old value or a digit that became another do not say so; the guard sees them by the speed
         slew = max(rate for _, rate in RULES.segments)
         near = [(at_s, true_A) for at_s, true_A in self.rig.truth if abs(at_s - time_s) <= _OLDEST_s]
         if near and all(abs(current_A - true_A) > 0.01 + slew * (abs(at_s - time_s) + 0.3) for at_s, true_A in near):

@@ -75,7 +75,7 @@ _SUPPLY: dict[str, _Draw] = {
 # By supply: what its front is like. The values are harmless ones.
 _KNOBS: dict[str, dict[str, _Draw]] = {
     "sms": {
-        "setpoint": _knob("setpoint=2", "setpoint=0.5"),
+        "setpoint": _knob("setpoint=0.2", "setpoint=0.5"),
         "rate": _knob("rate=0.01"),
         "pause": _knob("pause=ON", "pause=OFF"),
         "units": _knob("units=TESLA"),

@@ -282,10 +282,10 @@ class Mover(Base):
         return self._overdue(ramp)
 
     def _retreat_from(self, what: str, ramp: Ramp, reading: SupplyReading) -> Command:
-        """The switch is not warm: bring the leads back to where the coil still is, before it opens on the difference."""
+        """The switch is not warm: bring the leads back to where the coil is, before it opens on the difference."""
         self._abandon()
         self._retreat = what
-        return self._set_out(Goal(ramp.rest_A, ramp.rate_A_per_s), reading)
+        return self._set_out(Goal(ramp.followed_A, ramp.rate_A_per_s), reading)
 
     def _strayed(self, reading: SupplyReading) -> str:
         """How the supply's settings differ from our last order; empty if they do not, or were not asked."""
@@ -305,6 +305,11 @@ class Mover(Base):
         return DONE
 
     def _piece_done(self, reading: SupplyReading) -> Command:
+        kept_A = self.remembered.persistent_A
+        if kept_A is not None and self.state in WARM and not self._retreat:
+            # The coil has followed the leads: what it kept behind a cold switch is history only now.
+            self.remembered = replace(self.remembered, persistent_A=None, note="")
+            return self._ask(Remember(self.remembered), lambda outcome: self._unlearned(outcome, kept_A, reading))
         piece, self._pieces = self._pieces[0], self._pieces[1:]
         self.ramp, self.coast = None, None
         if piece.stop_A == 0.0 and self._zero_relay:
@@ -317,6 +322,13 @@ class Mover(Base):
         if self.state in WARM:
             return self._arrive(reading)
         return self._leads_there(reading)
+
+    def _unlearned(self, outcome: Outcome, kept_A: float, reading: SupplyReading) -> Command:
+        if outcome.result is Result.OK:
+            return self._piece_done(reading)
+        # A record that could not be cleared would be believed at the next start: the next look tries again.
+        self.remembered = replace(self.remembered, persistent_A=kept_A)
+        return Rest(outcome.error)
 
     def _leads_there(self, reading: SupplyReading) -> Command:
         raise NotImplementedError

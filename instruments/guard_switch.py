@@ -14,7 +14,6 @@ from .guard_states import (
     Command,
     Outcome,
     Remember,
-    Rest,
     Result,
     SetHeater,
     State,
@@ -66,18 +65,12 @@ class Switcher(Mover):
         switch = self.limits.switch
         if switch is None or self._now_s - self._switch_since_s < switch.warm_s:
             return DONE
+        # The record stays until the coil has followed: a switch that warms slowly is still closed.
         self._rest_A, self.coil_A, self._coil_known = reading.output_A, None, False
-        self.remembered = replace(self.remembered, persistent_A=None, note="")
-        return self._ask(Remember(self.remembered), self._warmed)
-
-    def _warmed(self, outcome: Outcome) -> Command:
-        # A record that could not be cleared would be believed at the next start.
-        if outcome.result is not Result.OK:
-            return Rest(outcome.error)
         self._to(State.HOLD)
         self.wants = None
-        goal, reading = self.goal, self.reading
-        return DONE if goal is None or reading is None else self._set_out(goal, reading)
+        goal = self.goal
+        return DONE if goal is None else self._set_out(goal, reading)
 
     def _cooling(self, reading: SupplyReading) -> Command:
         if self._switch_since_s is None:

@@ -65,7 +65,7 @@ class Steps:
 
 
 class Ramp:
-    """One piece under way: judges each look at it. `rest_A` is where it began."""
+    """One piece under way: judges each look at it. `followed_A` is where the coil was last seen to follow the leads."""
 
     def __init__(
         self, limits: MagnetLimits, piece: Piece, rest: SupplyReading, rate_A_per_s: float, step_A: float,
@@ -75,7 +75,8 @@ class Ramp:
         self.rate_A_per_s = rate_A_per_s
         self._limits, self._step_A, self._coil, self._leads_only = limits, step_A, coil, leads_only
         self._sign = direction(rest.output_A, piece.stop_A)
-        self.rest_A, self._rest_V = rest.output_A, rest.voltage_V
+        self._rest_A, self._rest_V = rest.output_A, rest.voltage_V
+        self.followed_A = rest.output_A
         self._since_s = now_s
         self._until_s = now_s + (_LEADS_PATIENCE if leads_only else 1.0) * time_of(
             rest.output_A, Piece(piece.stop_A, rate_A_per_s, piece.segment)
@@ -137,7 +138,9 @@ class Ramp:
         if abs(voltage - inductive) > _VOLTAGE_SHARE * limits.voltage_limit_V:
             return "quench", f"{voltage:.2f} V at the coil, {inductive:.2f} V would drive it"
         # The leads' drop grows with the current, and was all there was at rest.
-        drop = (self._rest_V or 0.0) * (reading.output_A / self.rest_A if abs(self.rest_A) > 1.0 else 1.0)
+        drop = (self._rest_V or 0.0) * (reading.output_A / self._rest_A if abs(self._rest_A) > 1.0 else 1.0)
         if abs(inductive) > _TELLING_V and self._sign * (voltage - drop) < 0.3 * abs(inductive):
             return "switch", f"{voltage:.2f} V at the leads, the coil would need {inductive:.2f} V: it does not follow"
+        if abs(inductive) > _TELLING_V:
+            self.followed_A = reading.output_A
         return "", ""

@@ -83,11 +83,12 @@ class MagnetJudge:
         elif not magnet.quenched and not self._was_quenched and step_s > 0:
             if abs(coil_A) > rules.largest_A + rules.tolerance_A:
                 self._breach("M2", now_s, f"{coil_A:.3f} A in the coil")
-            if magnet.switch.heater_broken and magnet.heater_on and abs(coil_A - lead_A) > _UNFOLLOWED_A:
-                self._breach("M10", now_s, f"leads {abs(coil_A - lead_A):.2f} A from a coil whose heater is broken")
+            moved_A = abs(lead_A - self._lead_A)
+            apart_A = abs(coil_A - lead_A)
+            if magnet.switch.heater_broken and magnet.heater_on and moved_A > _STILL_A and apart_A > _UNFOLLOWED_A:
+                self._breach("M10", now_s, f"leads {apart_A:.2f} A from a coil whose heater is broken")
             if abs(coil_A - self._coil_A) > _STILL_A and self._quickest_s(self._coil_A, coil_A) > step_s * _ROUNDING:
                 self._breach("M3", now_s, f"from {self._coil_A:.4f} A to {coil_A:.4f} A in {step_s:.3f} s")
-            moved_A = abs(lead_A - self._lead_A)
             cold = not magnet.switch_warm(now_s) and not magnet.switch_warm(self._seen_s)
             if cold and moved_A > rules.leads_A_per_s * step_s * _ROUNDING + rules.tolerance_A:
                 self._breach("M12", now_s, f"the leads moved by {moved_A:.3f} A in {step_s:.2f} s")

@@ -499,12 +499,31 @@ def test_m11_a_program_that_dies_around_the_heater_order_finds_the_truth(when: s
     assert guard.state is (State.WARMING if when == "memory" else State.COOLING)
     rig.wait(45.0)
     if when == "memory":
-        assert json.loads(json.loads(next(iter(rig.files.content.values())))["body"])["persistent_A"] is None
         guard.sweep_to(1.0, 0.05)
     else:
         guard.leave_persistent()
     rig.arrive()
+    guard.sweep_to(1.5, 0.05)
+    rig.arrive()
+    assert MagnetMemory(rig.files, rig.limits.serial, rig.clock).load().persistent_A is None
     assert not rig.supply.breaches
+
+
+def test_f30_leads_go_back_to_a_coil_whose_switch_warms_more_slowly_than_it_should():
+    rig = Rig(SWITCHED).persistent(2.0)
+    rig.supply.warm_s = 90.0
+    rig.guard.leave_persistent()
+    rig.arrive()
+    rig.guard.sweep_to(3.0, 0.05)
+    with pytest.raises(DeviceFault, match="does not follow.*brought back"):
+        rig.arrive()
+    assert rig.guard.state is State.FAULT
+    assert rig.supply.lead_A == pytest.approx(rig.supply.coil_A, abs=0.02)
+    rig.clock.sleep(120.0)
+    rig.supply.advance()
+    assert not rig.supply.quenched
+    # What the coil keeps is still on record.
+    assert MagnetMemory(rig.files, rig.limits.serial, rig.clock).load().persistent_A == 20.0
 
 
 def test_m7_leads_that_do_not_match_never_see_the_heater():
