@@ -193,6 +193,14 @@ def analyze(
     _exit(analyze_runs(runs, json=json, figure=figure))
 
 
+@app.command(hidden=True)
+def guardian() -> None:
+    """Hold a magnet when the engine that started this process dies. Started by a station, with its charge on stdin."""
+    from ..engine.guardian import serve
+
+    _exit(serve(sys.stdin.buffer, sys.stdout))
+
+
 def _exit(code: int) -> None:
     if code:
         raise typer.Exit(code)

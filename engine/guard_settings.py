@@ -63,7 +63,9 @@ def _limits(entry: GuardEntry, constant: float | None) -> MagnetLimits:
     managed = entry.supply == "managed"
     if constant is None:
         raise ConfigError("'field_constant' is missing", where="field_constant")
-    given = _all(entry, "", optional=("supply", *_NOT_OF_A_MANAGED) if managed else ("supply", "field_constant"))
+    # A guardian is the station's to ask for, on a rig.
+    optional = ("supply", "guardian", *(_NOT_OF_A_MANAGED if managed else ("field_constant",)))
+    given = _all(entry, "", optional=optional)
     k: float = constant
     if not given["segments"]:
         raise ConfigError("there is no rate segment", where="segments")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import pyvisa
@@ -27,9 +28,11 @@ from ..simulators.visa import VirtualVisaLibrary
 from ..simulators.world import World
 from .fault_text import read_faults
 from .guard_settings import coldness, magnet_limits
+from .heartbeat import Charge, Heartbeat
 from .lock import lock_station
 from .state_folder import state_folder
 from .station_file import InstrumentEntry, StationFile, read_station
+from .toml_file import place
 from .twin import build_panels, build_world, load_class
 
 CapabilityT = TypeVar("CapabilityT")
@@ -51,6 +54,8 @@ class Station:
         self.instruments: dict[str, Driver] = {}
         self.guards: dict[str, Guard] = {}
         self.identities: dict[str, str] = {}
+        # What tells each magnet's guardian that this program lives.
+        self.heartbeats: dict[str, Heartbeat] = {}
         self._open = ExitStack()
 
     @classmethod
@@ -98,12 +103,14 @@ class Station:
             station._open.enter_context(lock_station(path))
             library = description.visa_library
         try:
+            if files is None:
+                files = MemoryFiles() if simulate else DiskFiles(state_folder() / "magnets")
+            if not simulate:
+                station._appoint_guardians(state_folder() / "magnets")
             manager = pyvisa.ResourceManager(library)
             station._open.callback(manager.close)
             for name, entry in description.instruments.items():
                 station._connect(manager, name, entry)
-            if files is None:
-                files = MemoryFiles() if simulate else DiskFiles(state_folder() / "magnets")
             if isinstance(files, DiskFiles):
                 station._open.callback(files.close)
             station._take_over(files)
@@ -115,6 +122,8 @@ class Station:
     def _connect(self, manager: pyvisa.ResourceManager, name: str, entry: InstrumentEntry) -> None:
         driver = load_class(entry.driver)
         open_resource = partial(cast(Any, manager).open_resource, entry.resource, open_timeout=_PATIENCE_ms)
+        if name in self.heartbeats and self.heartbeats[name].charge.form == "through":
+            open_resource = partial(self.heartbeats[name].open_relayed, manager, _PATIENCE_ms)
         try:
             resource = open_resource()
         except (pyvisa.errors.Error, OSError, ValueError) as error:
@@ -124,7 +133,7 @@ class Station:
             ) from error  # fmt: skip
         link = Link(
             resource, self.clock, name=name, write_end=driver.write_end, read_end=driver.read_end,
-            deadline_s=driver.deadline_s, pause_s=driver.pause_s, open_resource=open_resource,
+            deadline_s=driver.deadline_s, pause_s=driver.pause_s, open_resource=open_resource, address=entry.resource,
         )  # fmt: skip
         self._open.callback(link.close)
         try:
@@ -136,18 +145,44 @@ class Station:
         self.identities[name] = instrument.verify()
         self.instruments[name] = instrument
 
+    def _appoint_guardians(self, folder: Path) -> None:
+        """Start a guardian for each magnet whose settings name one. They load while the instruments are opened."""
+        for name, entry in self.description.guard.items():
+            instrument = self.description.instruments[name]
+            if entry.serial is None or entry.guardian is None or entry.guardian == "none":
+                continue
+            charge = Charge(
+                entry.guardian, name, instrument.driver, instrument.resource, instrument.options, entry.serial,
+                self.description.visa_library, str(folder.absolute()),
+            )  # fmt: skip
+            heartbeat = self.heartbeats[name] = Heartbeat(charge)
+            self._open.push(heartbeat)
+
     def _take_over(self, files: Files) -> None:
         """Put a guard before each magnet, and let it find out where its magnet is."""
         for name, instrument in self.instruments.items():
             if isinstance(instrument, MagnetPowerSupply):
-                self.guards[name] = self._guard(name, instrument, files)
-                self.guards[name].take_over()
+                guard = self.guards[name] = self._guard(name, instrument, files)
+                if name in self.heartbeats:
+                    self.heartbeats[name].port()  # nothing is ordered before somebody watches
+                    guard.beat = self.heartbeats[name].beat
+                guard.take_over()
+
+    def alive(self) -> None:
+        """Tell the guardians that this program lives: whoever drives the station says so at each of its steps."""
+        if self.heartbeats:
+            for guard in self.guards.values():
+                guard.alive()
 
     def _guard(self, name: str, supply: MagnetPowerSupply, files: Files) -> Guard:
         """A magnet whose settings are not complete is shown and not moved."""
         try:
             limits = magnet_limits(self.description, self.path, name)
             sensors = coldness(self.description.guard.get(name), self.instruments.__getitem__, self.path)
+            if self.world is None and self.description.guard[name].guardian is None:
+                raise ConfigError(
+                    "'guardian' is missing: beside, through or none", where=place(self.path, ["guard", name])
+                )
         except (ConfigError, KeyError) as error:
             problem = str(error) if isinstance(error, ConfigError) else f"there is no instrument {error}"
             constant = self.description.instruments[name].options.get("tesla_per_ampere", math.nan)
@@ -211,5 +246,8 @@ class Station:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # An error that gets as far as this says nothing of the magnets: their guardians look once more.
+        self._open.__exit__(kind, error, traceback)

@@ -101,6 +101,9 @@ class GuardEntry(_Strict):
     One that is missing here makes the magnet monitor-only: it is shown and not moved. What a magnet has not is said,
     as in `switch = "none"`. `supply = "managed"` is one that drives its magnet by itself and knows the field only;
     then inductance, voltage_limit and field_constant are not asked.
+
+    `guardian` is how the process reaches the supply that holds it when this program dies: `beside` by a connection of
+    its own, `through` by the only one, which it relays, or `"none"`. A simulated station has none and needs none.
     """
 
     serial: str | None = None
@@ -120,6 +123,7 @@ class GuardEntry(_Strict):
     on_abort: Literal["hold", "zero"] | None = None
     on_end: Literal["hold", "zero", "persistent"] | None = None
     on_comm_loss: Literal["hold", "continue"] | None = None
+    guardian: Literal["beside", "through", "none"] | None = None
 
 
 class ContactsEntry(_Strict):

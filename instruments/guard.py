@@ -82,6 +82,8 @@ class Guard:
     ) -> None:
         self.limits = limits
         self.record = record
+        # Told at each order and each look whether the magnet moves or may: the engine's heartbeat.
+        self.beat: Callable[[bool], None] = lambda _moving: None
         self.name = name
         self.problem = str(problem)
         self._refusal = problem if isinstance(problem, RemanenceError) else None
@@ -124,6 +126,11 @@ class Guard:
     def set_point_T(self) -> float:
         """The final target of the sweep last asked for (T); NaN before the first."""
         return self._set_point_T
+
+    def alive(self) -> None:
+        """Tell the heartbeat that whoever drives this magnet still does."""
+        machine = self.machine
+        self.beat(machine is not None and not (machine.coast_known and machine.coast is None))
 
     # What a procedure may do
 
@@ -310,6 +317,7 @@ class Guard:
         command = machine.decide(clock.now(), request)
         for _ in range(_MOST_COMMANDS):
             if type(command) is Rest:
+                self.alive()
                 if command.error is not None:
                     raise command.error
                 return
@@ -347,6 +355,8 @@ class Guard:
 
     def _order(self, command: Command) -> Outcome:
         supply = self._supply
+        # Before the order, so that one which is the last thing this program does is not missed.
+        self.beat(True)
         self._keep(self._words(command))
         read_back: float | None = None
         match command:
