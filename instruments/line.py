@@ -65,6 +65,7 @@ class Line:
         self._manners = manners
         self._filler = _FILLER + manners.read_end
         self._filler_bytes = self._filler.encode()
+        self._end = manners.read_end[-1:].encode()
         self._sent = b""
         self._dirty = self._fence_failed = False
         self._greeting_due = manners.greeting_lines
@@ -91,6 +92,12 @@ class Line:
             self._mute = 0
             if self._manners.pause_s:
                 self._free_at_s = self._clock.now() + self._manners.pause_s
+            if data[-1:] != self._end:
+                self.doubt()
+                raise ReplyError(
+                    f"a reply does not end in {self._manners.read_end!r}: {data[-40:]!r}", where=self._manners.where,
+                    do="set the terminator at the instrument",
+                )  # fmt: skip
             return data.decode("ascii").strip(self._filler)
         except Silent as error:
             self._late(error.got)
@@ -170,18 +177,18 @@ class Line:
     def _resynchronise(self) -> None:
         """Make sure that what comes next answers what is asked next."""
         self.wire.clear()
-        if self._manners.fence is not None and not self._fence_failed:
-            self._pass_fence(*self._manners.fence)
-        else:
+        if self._manners.fence is None:
             self._await_silence()
-        self._dirty = self._fence_failed = False
+        else:
+            self._pass_fence(*self._manners.fence)
+        self._dirty = False
 
     def _pass_fence(self, command: str, is_reply: Callable[[str], bool]) -> None:
         """Ask what has a reply like no other: what comes before it is older, and is dropped."""
         self.empty()
         self._send(command.encode("ascii") + self._manners.write_end)
         until_s = self._clock.now() + self._manners.deadline_s
-        self._fence_failed = True  # until it has not
+        failed, self._fence_failed = self._fence_failed, True  # until it has not
         reply = ""
         while not is_reply(reply):
             self.dropped += len(reply)
@@ -189,9 +196,11 @@ class Line:
                 self._babbles()
             with contextlib.suppress(ReplyError):
                 reply = self.reply(until_s)
-        # Two replies to the fence itself: the line is not what it should be.
-        if self._drop(self._drain()):
+        # More than one reply to it, or an earlier fence that may still be answered: then silence must confirm it.
+        if self._drop(self._drain()) or failed:
+            self._quiet_s = self._clock.now() + _SILENCE_s
             self._await_silence()
+        self._fence_failed = False
 
     def _await_silence(self) -> None:
         """Listen and drop until nothing can be under way any more."""

@@ -92,27 +92,20 @@ class VisaWire:
 
     def listen(self, until_s: float) -> bytes:
         """Receive something of what comes next, or nothing."""
-        # One byte: NI's library forgets what came of a read that ran into its time-out.
         first = self._chunk(until_s - self._clock.now(), 1)[0]
         return first + self.drain() if first else b""
 
     def drain(self) -> bytes:
         """Receive what waits now, without waiting."""
-        if self._waits is None:
-            got = self._chunk(0.0, 1)[0]
-            while got and len(got) < LONGEST_SURPLUS:
-                more = self._chunk(0.0)[0]
-                if not more:
-                    break
-                got += more
-            return got
+        # The first byte by itself: NI's library forgets what came of a read that ran into its time-out.
         got = b""
-        while self._waits() and len(got) < LONGEST_SURPLUS:
-            more = self._chunk(_PROMPT_s)[0]
-            if not more:
-                self._lies += 1
+        while len(got) < LONGEST_SURPLUS and (self._waits is None or self._waits()):
+            first = self._chunk(0.0 if self._waits is None else _PROMPT_s, 1)[0]
+            if not first:
+                # It said that something waits, and nothing did.
+                self._lies += self._waits is not None and not got
                 break
-            got += more
+            got += first + self._chunk(0.0)[0]
         return got
 
     def clear(self) -> None:
