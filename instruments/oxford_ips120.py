@@ -219,9 +219,13 @@ class IPS120(SupplyReadings):
         # Adding zero makes no difference but to a negative zero.
         output_A, set_A = output_sign * output_A + 0.0, set_sign * set_A + 0.0
         heater = status.heater_state
+        activity = status.fault or self._activity(status, output_A, set_A)
+        if self.reverses_through_zero and volts is not None:
+            # A magnitude: at rest it is the leads' drop, which has the current's sign; in a ramp nobody can tell.
+            volts = None if activity is Activity.RAMPING else output_sign * volts
         return SupplyReading(
             time_s=time_s,
-            activity=status.fault or self._activity(status, output_A, set_A),
+            activity=activity,
             output_A=output_A,
             set_point_A=set_A,
             rate_A_per_s=rate_A_per_min / _s_per_min,
