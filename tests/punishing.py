@@ -102,7 +102,7 @@ class Punishing:
                     f"the switch opened with leads at {before_A:g} A and the coil at {self.coil_A:g} A", quench=True
                 )
                 return
-            if moved and self.rate > self.limits.rate_between(before_A, self.lead_A) * 1.001:
+            if moved and self.rate > self._allowed(before_A, self.lead_A) * 1.001:
                 self._breach(f"{self.rate:g} A/s between {before_A:g} and {self.lead_A:g} A", quench=True)
                 return
             self.coil_A = self.lead_A
@@ -128,15 +128,19 @@ class Punishing:
             return f"it goes through zero from {start_A:g} to {stop_A:g} A"
         if abs(stop_A) > self.limits.largest_A:
             return f"it goes to {stop_A:g} A"
-        allowed = self.limits.rate_between(start_A, stop_A)
+        allowed = self._allowed(start_A, stop_A)
         if self.rate > allowed * (1 + 1e-9):
             return f"it goes at {self.rate:g} A/s from {start_A:g} to {stop_A:g} A, where {allowed:g} are allowed"
-        crossed = [
-            edge
-            for edge, _ in self.limits.segments
-            if min(abs(start_A), abs(stop_A)) + 0.01 < edge < max(abs(start_A), abs(stop_A)) - 0.01
-        ]
+        low, high = sorted((abs(start_A), abs(stop_A)))
+        slack_A = 1.05 * self.limits.tolerance_A
+        crossed = [edge for edge, _ in self.limits.segments if low + slack_A < edge < high - slack_A]
         return f"it crosses {crossed} A in one piece" if crossed else ""
+
+    def _allowed(self, start_A: float, stop_A: float) -> float:
+        """The fastest rate between two currents; an edge that is only touched, within the tolerance, does not count."""
+        tolerance = 1.05 * self.limits.tolerance_A
+        near, far = sorted((abs(start_A), abs(stop_A)))
+        return self.limits.rate_between(min(near + tolerance, far), max(far - tolerance, near))
 
     def quench(self) -> None:
         self.advance()
