@@ -63,7 +63,8 @@ class Guard:
 
     Without `limits` it is monitor-only: it shows field and state, and refuses every write with `problem`, a sentence or
     the error itself. `record` is told every command before it is sent, and its outcome. `coldness` gives what keeps
-    the magnet cold by sensor (`coil`, `helium`). `suspended_s` is how long the computer has slept: boot time less monotonic time.
+    the magnet cold by sensor (`coil`, `helium`). `suspended_s` is how long the computer has slept: boot time less
+    monotonic time.
     """
 
     def __init__(

@@ -515,7 +515,7 @@ def test_f30_leads_go_back_to_a_coil_whose_switch_warms_more_slowly_than_it_shou
     rig.guard.leave_persistent()
     rig.arrive()
     rig.guard.sweep_to(3.0, 0.05)
-    with pytest.raises(DeviceFault, match="does not follow.*brought back"):
+    with pytest.raises(DeviceFault, match=r"does not follow.*brought back"):
         rig.arrive()
     assert rig.guard.state is State.FAULT
     assert rig.supply.lead_A == pytest.approx(rig.supply.coil_A, abs=0.02)
