@@ -2,7 +2,8 @@
 
 Exit codes: 0 done · 1 bug · 2 usage · 3 invalid configuration or recipe · 4 instrument or communication · 5 safety
 limit or interlock · 6 aborted by the user, magnet on hold · 7 finished, but a run failed or a fit is not to be
-trusted · 8 station locked · 130 second Ctrl-C, hardware left as it is.
+trusted · 8 station locked · 129 or 143 ended by SIGHUP or SIGTERM, magnet on hold · 130 Ctrl-C more than once, magnet
+on hold and files closed all the same.
 
 Heavy imports (numpy, pyvisa, Qt) happen inside the commands, so that `--help` answers at once.
 """
@@ -242,3 +243,7 @@ def _keep_traceback() -> str:
     with tempfile.NamedTemporaryFile("w", prefix="remanence-", suffix=".txt", delete=False, encoding="utf-8") as file:
         file.write(traceback.format_exc())
     return file.name
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 import random
 import secrets
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from ..engine.station import Station
 from ..procedures.base import Procedure
 from ..procedures.hall_loop import HallLoop
 from .report import as_json, exit_code, print_estimate
-from .stop import stop_signals
+from .stop import CUT_SHORT, stop_signals
 from .view import TerminalView, duration
 
 
@@ -58,9 +57,13 @@ def measure(
             result = runner.run(procedure, sample=sample, note=note, recipe=recipe)
         finally:
             view.close()
-    took = f"{duration(clock.now() - began_s)} of laboratory time in {real.now() - began_real_s:.1f} s"
-    code = report(result, fit, title=title, took=took, json=json, truth=truth or {})
-    return code if stop.received in (0, signal.SIGINT) else 128 + stop.received
+        took = f"{duration(clock.now() - began_s)} of laboratory time in {real.now() - began_real_s:.1f} s"
+        try:
+            code = report(result, fit, title=title, took=took, json=json, truth=truth or {})
+        except KeyboardInterrupt:
+            code = CUT_SHORT
+            said.print(f"The report was cut short. saved {result.folder}", highlight=False, soft_wrap=True)
+        return stop.exit_code(code)
 
 
 def report(result: RunResult, fit: LiveFit, *, title: str, took: str, json: bool, truth: Mapping[str, float]) -> int:

@@ -27,7 +27,7 @@ MOVING, RESTING, GOODBYE = b".", b"-", b"q"
 _EVERY_s = 0.5
 # A process starts, imports a driver and opens a port: slow only on a computer that is very busy.
 _READY_WITHIN_s, _ENDS_WITHIN_s = 60.0, 5.0
-_COMMAND = ("-m", "remanence.cli.main", "guardian")
+_COMMAND = ("-P", "-m", "remanence.cli.main", "guardian")
 
 
 @dataclass(frozen=True, slots=True)

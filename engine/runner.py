@@ -73,10 +73,16 @@ class Runner:
         self._live_fit = live_fit
         self._random_bytes = random_bytes
         self._abort_reason = ""
+        # How often it was asked for: a later request ends what an earlier one began.
+        self.requests = 0
 
     def abort(self, reason: str) -> None:
-        """Ask the run to stop at its next yield, the magnet on hold. May be called from anywhere, also a signal."""
+        """Ask the run to stop at its next yield, the magnet on hold. May be called from anywhere, also a signal.
+
+        Asked again, a run that is on its way to where its magnet is left after an abort holds it there.
+        """
         self._abort_reason = self._abort_reason or reason
+        self.requests += 1
 
     def run(
         self, procedure: Procedure, *, sample: str = "", note: str = "", recipe: Mapping[str, Any] | None = None
@@ -86,8 +92,11 @@ class Runner:
         Raises:
             ConfigError: the parameters contradict each other; nothing was opened.
             StorageError: the run's folder or journal cannot be made; nothing was sent to any instrument.
+            StationLocked: another process drives this station.
         """
         procedure.check()
+        if self.station.locked is not None:
+            raise self.station.locked
         started = self.station.clock.utc()
         uid = new_uid(started, self._random_bytes(_UID_RANDOM_BYTES))
         header = self._header(procedure, uid, sample, note, recipe or {})
@@ -108,6 +117,9 @@ class Runner:
     def _conclude(self) -> Estimate | None:
         try:
             return self._live_fit.finish() if self._live_fit else None
+        except KeyboardInterrupt:
+            log.warning("the final fit was cut short; `remanence analyze` repeats it")
+            return None
         except Exception:
             # The rows are kept and the magnet holds; a fit that fails can be repeated from the journal.
             log.exception("the final fit failed; `remanence analyze` repeats it")
@@ -165,6 +177,9 @@ class _Run:
         self._rows = 0
         self._leg: Leg | None = None
         self._deaf: set[int] = set()
+        # The settings last kept of each instrument, and whether the procedure has made its own.
+        self._kept: dict[str, Mapping[str, Any]] = {}
+        self._configured = False
         # Whether a magnet was taken elsewhere after it was held.
         self._left = False
 
@@ -172,38 +187,51 @@ class _Run:
         """Pull until the end, make safe, and write how it ended."""
         for guard in self._station.guards.values():
             guard.record, guard.moved = self._note, False
+        for loop in self._station.loops:
+            loop.begin()
         outcome, reason = Outcome.COMPLETED, ""
         error: BaseException | None = None
         procedure.started_s = self._start_s
         steps = cast("Generator[Step, None, None]", procedure.acquire(self._station))
         try:
-            for record in self._station.records():
-                self._journal.instrument(record)
+            self._keep_settings()
             for step in steps:
+                self._station.look_after()
                 if step is not None:
                     self._take(step)
                 if self._runner.abort_reason:
                     outcome, reason = Outcome.ABORTED, self._runner.abort_reason
                     break
         except KeyboardInterrupt:
-            outcome, reason = Outcome.ABORTED, "Ctrl-C"
+            outcome, reason = Outcome.ABORTED, self._runner.abort_reason or "Ctrl-C"
         except BaseException as caught:
             # Whatever it was, SystemExit too: the magnet must hold and the run must end on the record.
             outcome, reason, error = Outcome.FAILED, _first_cause(caught), caught
         unsafe = self._close(steps)
-        if unsafe is not None:
+        if isinstance(unsafe, KeyboardInterrupt):
+            # Somebody had no patience with a shutdown that hung; what it left undone is made safe below.
+            outcome = Outcome.ABORTED if outcome is Outcome.COMPLETED else outcome
+            reason = f"{reason or 'Ctrl-C'}. Its own shutdown was cut short by Ctrl-C"
+        elif unsafe is not None:
             reason = f"{reason}. Then, while making safe: {unsafe}" if reason else str(unsafe)
             outcome, error = Outcome.FAILED, error or unsafe
         if outcome is Outcome.COMPLETED:
             unready = self._leave("on_end")
             if unready is not None:
                 outcome, reason, error = Outcome.FAILED, str(unready), unready
+        if outcome is Outcome.COMPLETED:
+            trouble = self._station.sources_off()
+            if trouble:
+                outcome, reason = Outcome.FAILED, " ".join(trouble)
+                error = RemanenceError(f"the run is complete, and something could not be switched off: {reason}")
         # Held first, whatever comes then.
         hardware = self._station.make_safe() if outcome is not Outcome.COMPLETED else self._station.describe()
         if outcome is not Outcome.COMPLETED:
             unready = self._leave("on_abort")
             hardware = hardware if unready is None and not self._left else self._station.describe()
             reason = reason if unready is None else f"{reason}. Then, on the way to zero: {unready}"
+        if error is None:
+            self._keep_changes()
         footer = Footer(outcome, self._rows, reason, hardware)
         try:
             self._end(footer, error)
@@ -221,11 +249,11 @@ class _Run:
             if guard.limits is None or not guard.moved or (when == "on_abort" and guard.limits.on_abort == "hold"):
                 continue
             self._left = True
-            reason = self._runner.abort_reason
+            requests = self._runner.requests
             try:
                 for _ in guard.leave(guard.limits.on_end if when == "on_end" else guard.limits.on_abort):
                     self._clock.sleep(_LOOK_EVERY_s)
-                    if self._runner.abort_reason != reason:
+                    if self._runner.requests != requests:
                         guard.hold()
                         return RemanenceError(f"{self._runner.abort_reason}, before it was there")
             except BaseException as caught:
@@ -237,6 +265,22 @@ class _Run:
                 return caught
         return None
 
+    def _keep_settings(self) -> None:
+        """Keep the settings of each instrument that has others than when they were kept last."""
+        for record in self._station.records():
+            if self._kept.get(record.name) != record.settings:
+                self._kept[record.name] = record.settings
+                self._journal.instrument(record)
+
+    def _keep_changes(self) -> None:
+        """As the procedure set them. An instrument that cannot tell them now has told its readings' worth already."""
+        try:
+            self._keep_settings()
+        except StorageError:
+            raise
+        except RemanenceError as error:
+            self.event(Event("warning", "settings", f"not all settings could be read again: {error}"))
+
     def _take(self, step: Step) -> None:
         if isinstance(step, Mapping):
             now_s = self._clock.now() - self._start_s
@@ -247,7 +291,9 @@ class _Run:
             self._journal.row(row)
             self._rows += 1
             self.tell("row", row)
+            self._begun()
         elif isinstance(step, Leg):
+            self._begun()
             self._leg_ended()
             self._journal.leg_started(step, self._rows, self._clock.now() - self._start_s)
             self._leg = step
@@ -256,6 +302,12 @@ class _Run:
             self.tell("progress", step)
         elif isinstance(step, Waiting):
             self.tell("waiting", step)
+
+    def _begun(self) -> None:
+        """By its first leg or row a procedure has made its settings."""
+        if not self._configured:
+            self._configured = True
+            self._keep_changes()
 
     def event(self, event: Event) -> None:
         """Keep an event, then tell it."""

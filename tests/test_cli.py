@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from remanence.cli.stop import StopSignals
-from remanence.core.clock import VirtualClock
 from remanence.core.records import Outcome
 from remanence.storage import read_run
 
@@ -136,32 +134,6 @@ def test_a_signal_holds_the_magnet_and_says_where_the_field_is(tmp_path: Path, n
     assert not kept.damage
     assert kept.footer is not None
     assert "holds at +" in kept.footer.hardware
-
-
-class Asked:
-    """A runner that remembers why it was asked to stop."""
-
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-
-    def abort(self, reason: str) -> None:
-        self.reasons.append(reason)
-
-
-@pytest.mark.parametrize(("pause_s", "code"), [(0.1, 130), (1.9, 130), (2.1, None)])
-def test_a_second_ctrl_c_within_two_seconds_leaves_the_hardware_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pause_s: float, code: int | None
-):
-    left: list[int] = []
-    monkeypatch.setattr(os, "_exit", left.append)
-    runner, clock = Asked(), VirtualClock()
-    stop = StopSignals(runner, clock)
-    stop.handle(signal.SIGINT, None)
-    clock.sleep(pause_s)
-    stop.handle(signal.SIGINT, None)
-    assert runner.reasons == ["Ctrl-C"]
-    assert left == ([] if code is None else [code])
-    assert ("Hardware left as it is" in capsys.readouterr().err) == (code is not None)
 
 
 @posix
