@@ -59,6 +59,8 @@ class LockIn(FrontPanel):
 
     def tune(self, tuning: Tuning) -> None:
         """Take settings over into the filter, the reference and the oscillator."""
+        # A look may have come just now, and have foreseen how the old settings go on.
+        self.world.advance()
         self._external, self._harmonic = tuning.external, tuning.harmonic
         self._oscillator_Hz = tuning.oscillator_Hz
         self._detected_Hz = tuning.harmonic * tuning.oscillator_Hz

@@ -227,6 +227,20 @@ def test_a_lock_in_at_a_harmonic_reads_its_share_of_a_square_wave(kind: type[Loc
         assert abs(complex(*bench.numbers(READ[kind]))) == pytest.approx(applied_V * abs(share), rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_harmonic_is_heard_from_its_order_on_however_long_all_was_at_rest(kind: type[LockIn]) -> None:
+    bench = Bench(kind)
+    bench.say(EXTERNAL[kind], MILLIVOLT[kind])
+    bench.filter(0.01, 3)
+    applied_V = bench.drive(harmonics=square_wave(0.3))
+    bench.pause(30.0)
+    assert abs(complex(*bench.numbers(READ[kind]))) == pytest.approx(applied_V, rel=1e-5)
+    bench.say(f"{'HARM' if kind in (SR830, SR860) else 'REFN'} 2")
+    bench.pause(0.2)
+    share = math.sin(2 * math.pi * 0.3) / (2 * math.sin(math.pi * 0.3))
+    assert abs(complex(*bench.numbers(READ[kind]))) == pytest.approx(applied_V * share, rel=1e-5)
+
+
 @pytest.mark.parametrize("duty", [0.5, 0.3, 0.75])
 @pytest.mark.parametrize(
     ("formula", "shape"),
