@@ -10,8 +10,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,17 @@ def lease(serial: str, folder: Path, clock: Clock, station: str) -> Generator[Le
         json.dump({name: getattr(owner, name) for name in Owner.__slots__}, file)
         file.flush()
         yield Lease(serial, True, owner)
+
+
+def hold_all(serials: Iterable[str], folder: Path, clock: Clock, station: str, until: ExitStack) -> list[Lease]:
+    """Hold every lease that is free until the stack is left, and give those that somebody else has."""
+    leases = [until.enter_context(lease(serial, folder, clock, station)) for serial in dict.fromkeys(serials)]
+    return [found for found in leases if not found.ours]
+
+
+def place_of(resource: str) -> str:
+    """What stands for an instrument that tells no serial number: this computer and the address."""
+    return f"{socket.gethostname()} {resource}"
 
 
 def _read(path: Path) -> Owner | None:

@@ -1,12 +1,10 @@
-"""One process drives a station at a time: a lock of the operating system, gone when its owner dies."""
+"""A lock of the operating system on a file: one process at a time has it, and it is free when its owner dies."""
 
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-from ..core.errors import StationLocked
 
 if os.name == "nt":
     import msvcrt
@@ -35,24 +33,3 @@ def hold_file(path: Path) -> Generator[tuple[IO[str], bool]]:
             yield file, False
         else:
             yield file, True
-
-
-@contextmanager
-def lock_station(path: Path) -> Generator[None]:
-    """Hold the station's lock.
-
-    Raises:
-        StationLocked: another process holds it; the message names its number.
-    """
-    with hold_file(path.with_name(path.name + ".lock")) as (file, ours):
-        file.seek(0)
-        if not ours:
-            owner = file.read(100).strip() or "unknown"
-            raise StationLocked(
-                f"process {owner} drives this station", where=str(path), state="Nothing was sent to any instrument",
-                do="stop it first, or watch it",
-            )  # fmt: skip
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..core.errors import ConfigError
 from ..core.quantities import parse
-from .toml_file import place, read_toml, validate
+from .toml_file import nearest, place, read_toml, validate
 
 _BENCH = ".station.toml"
 
@@ -33,13 +33,15 @@ class _Strict(BaseModel):
 class InstrumentEntry(_Strict):
     """One instrument: the dotted path of its driver, its VISA resource, the driver's options.
 
+    `driver` may also be the name of an entry point. Where `serial` is given, an instrument with another is refused.
     `wiring` names the contacts a meter is connected to (`xx`, `xy`): a note for people, and what the twin measures.
     `panel` is the front panel of its twin where that is not the driver's own, with options of its own. An instrument
     with a panel and no driver can only be simulated.
     """
 
-    driver: str = Field(default="", pattern=r"^([\w.]+:\w+)?$")
+    driver: str = Field(default="", pattern=r"^([\w.-]+(:[\w-]+)?)?$")
     resource: str
+    serial: str | None = Field(default=None, min_length=1)
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     wiring: str = ""
     panel: str = Field(default="", pattern=r"^([\w.]+:\w+)?$")
@@ -126,6 +128,13 @@ class GuardEntry(_Strict):
     guardian: Literal["beside", "through", "none"] | None = None
 
 
+class WatchEntry(_Strict):
+    """What a temperature loop may do: nothing above `largest`, and no more than `overshoot` above its set point."""
+
+    largest: Annotated[float, _unit("K")]
+    overshoot: Annotated[float, _unit("K")]
+
+
 class ContactsEntry(_Strict):
     """How the twin's four corner contacts are made; `bad` is the number of a bad one."""
 
@@ -167,6 +176,7 @@ class StationFile(_Strict):
     instruments: dict[str, InstrumentEntry]
     roles: dict[str, str]
     guard: dict[str, GuardEntry] = Field(default_factory=dict[str, GuardEntry])
+    watch: dict[str, WatchEntry] = Field(default_factory=dict[str, WatchEntry])
     simulation: SimulationEntry = SimulationEntry()
 
 
@@ -206,9 +216,11 @@ def read_station(path: Path, *, drivers: bool = True) -> StationFile:
             raise ConfigError(
                 f"role {role!r} names {name!r}, which is no instrument", where=place(path, ["roles", role])
             )
-    for name in station.guard:
-        if name not in station.instruments:
-            raise ConfigError(
-                f"a guard is set for {name!r}, which is no instrument", where=place(path, ["guard", name])
-            )
+    for table, names in (("guard", station.guard), ("watch", station.watch)):
+        for name in names:
+            if name not in station.instruments:
+                raise ConfigError(
+                    f"a {table} is set for {name!r}, which is no instrument: {nearest(name, [*station.instruments])}",
+                    where=place(path, [table, name]),
+                )
     return station

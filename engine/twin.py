@@ -4,7 +4,6 @@ The front panel of `remanence.instruments.srs:SR830` is `remanence.simulators.sr
 its panel in a class attribute `twin = "package.module:Class"`, and an instrument of the file may name one itself.
 """
 
-from importlib import import_module
 from typing import Any, cast
 
 from ..core.clock import Clock
@@ -16,8 +15,10 @@ from ..simulators.front_panel import FrontPanel
 from ..simulators.magnet import MagnetSettings
 from ..simulators.sample import SampleSettings, load_sample
 from ..simulators.world import World, WorldSettings
+from .driver_names import load_class, load_driver
 from .guard_settings import field_constant
-from .station_file import StationFile
+from .opening import canonical
+from .station_file import InstrumentEntry, StationFile
 
 Corners = tuple[float, float, float, float]
 # No two bonds are alike.
@@ -25,20 +26,9 @@ _UNLIKE = (0.9, 1.03, 0.95, 1.08)
 # What a magnet is like where its station file does not say: field constant (T/A), henry, volt, (tesla, tesla/second).
 _CONSTANT, _INDUCTANCE_H, _VOLTAGE_V, _SEGMENT = 0.1, 10.0, 5.0, (5.0, 8e-3)
 _SWITCH_SHARE, _LEAST_MATCH_A = 0.8, 0.05
+
+__all__ = ["build_panels", "build_world", "load_class"]
 _DRIVERS, _PANELS = "remanence.instruments.", "remanence.simulators."
-
-
-def load_class(dotted: str) -> Any:
-    """The class at `package.module:Class`, as a station file names it.
-
-    Raises:
-        ConfigError: there is no such module or class.
-    """
-    module_name, _, class_name = dotted.partition(":")
-    try:
-        return getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"there is no {dotted!r}: {error}", do="check the driver's dotted path") from error
 
 
 def build_world(station: StationFile, clock: Clock, seed: int, sample: SampleSettings | None = None) -> World:
@@ -111,12 +101,25 @@ def _magnet(station: StationFile, name: str) -> MagnetSettings:
 
 
 def build_panels(station: StationFile, world: World) -> dict[str, FrontPanel]:
-    """A front panel for each instrument, by the VISA resource at which the station expects it."""
+    """A front panel for each instrument, by the VISA resource at which the station expects it.
+
+    Instruments that share a resource are one instrument: it is the first of them, with its panel options.
+    """
     panels: dict[str, FrontPanel] = {}
+    seen: set[str] = set()
     for name, entry in station.instruments.items():
-        twin = entry.panel or getattr(load_class(entry.driver), "twin", entry.driver.replace(_DRIVERS, _PANELS, 1))
+        if canonical(entry.resource) in seen:
+            continue
+        seen.add(canonical(entry.resource))
+        twin = entry.panel or _twin(entry)
         try:
             panels[entry.resource] = load_class(twin)(world, name, entry.wiring, **entry.panel_options)
         except TypeError as error:
             raise ConfigError(f"{twin} does not take the panel_options of {name!r}: {error}") from error
     return panels
+
+
+def _twin(entry: InstrumentEntry) -> str:
+    driver = load_driver(entry.driver)
+    dotted = f"{driver.__module__}:{driver.__name__}"
+    return getattr(driver, "twin", "") or dotted.replace(_DRIVERS, _PANELS, 1)

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from remanence.core.capabilities import Activity, FieldSource, StationLike
-from remanence.core.errors import ConfigError, StationLocked, StorageError
+from remanence.core.errors import ConfigError, StorageError
 from remanence.core.records import Column, Footer, Header, Leg, Outcome, Row
 from remanence.engine.listener import Listener
-from remanence.engine.lock import lock_station
 from remanence.engine.runner import Runner
 from remanence.engine.station import Station
 from remanence.procedures.base import Procedure, Step, wait_until
@@ -294,14 +293,6 @@ def test_two_runs_with_one_seed_are_the_same_to_the_byte(tmp_path: Path):
         return (result.folder / "run.jsonl").read_bytes()
 
     assert once(tmp_path / "a") == once(tmp_path / "b")
-
-
-def test_a_station_is_driven_by_one_process(tmp_path: Path):
-    path = tmp_path / "station.toml"
-    with lock_station(path), pytest.raises(StationLocked) as refusal, lock_station(path):
-        pass
-    assert refusal.value.exit_code == 8
-    assert str(os.getpid()) in str(refusal.value)
 
 
 def test_a_role_that_nothing_plays_is_refused(station: Station):
