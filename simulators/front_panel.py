@@ -199,33 +199,32 @@ class Conversation:
         """Take bytes as they arrive: what they cause happens now, what the instrument answers comes when it can."""
         panel = self.panel
         trouble = panel.trouble
-        if trouble is None and not self._pending and (line := _whole_command(data, panel.ends)) is not None:
-            self._do(line, now_s)
-            return
-        for line in self._lines(data):
-            if trouble is None:
-                self._do(line, now_s)
-            elif not (self.deaf or self.broken):
-                panel.received += 1
-                start_s = max(now_s, self.busy_s)
-                pieces = trouble.answers(self, line)
-                for after_s, piece in pieces:
-                    self.send(piece, start_s + after_s)
-                if pieces:
-                    self.busy_s = start_s + panel.latency_of(line.decode("latin-1"))
+        alone = None if self._pending else _whole_command(data, panel.ends)
+        for line in self._lines(data) if alone is None else alone:
+            if trouble is not None:
+                self._take_in_trouble(trouble, line, now_s)
+                continue
+            panel.received += 1
+            reply = panel.receive(line)
+            if reply:
+                latency_s = panel.latency_of(line.decode("latin-1")) if self._own_latencies else panel.latency_s
+                busy_s = self.busy_s
+                self.busy_s = busy_s = (busy_s if busy_s > now_s else now_s) + latency_s
+                if self.outgoing:
+                    self.send(reply, busy_s)
+                else:
+                    self.outgoing.append((busy_s, reply))
 
-    def _do(self, line: bytes, now_s: float) -> None:
-        panel = self.panel
-        panel.received += 1
-        reply = panel.receive(line)
-        if reply:
-            latency_s = panel.latency_of(line.decode("latin-1")) if self._own_latencies else panel.latency_s
-            busy_s = self.busy_s
-            self.busy_s = busy_s = (busy_s if busy_s > now_s else now_s) + latency_s
-            if self.outgoing:
-                self.send(reply, busy_s)
-            else:
-                self.outgoing.append((busy_s, reply))
+    def _take_in_trouble(self, trouble: Trouble, line: bytes, now_s: float) -> None:
+        if self.deaf or self.broken:
+            return
+        self.panel.received += 1
+        start_s = max(now_s, self.busy_s)
+        pieces = trouble.answers(self, line)
+        for after_s, piece in pieces:
+            self.send(piece, start_s + after_s)
+        if pieces:
+            self.busy_s = start_s + self.panel.latency_of(line.decode("latin-1"))
 
     def send(self, data: bytes, at_s: float) -> None:
         """Put bytes on the wire, behind those that are on it."""
@@ -250,15 +249,16 @@ class Conversation:
         return replies
 
     def _lines(self, data: bytes) -> Iterator[bytes]:
+        """The lines that `data` end; what exceeds the longest command is lost, what has no end yet waits for it."""
         ends, pending = self.panel.ends, self._pending
-        for byte in data:
-            if byte in ends:
-                if pending:
-                    line = bytes(pending)
-                    pending.clear()
-                    yield line
-            elif len(pending) < _LONGEST_COMMAND:
-                pending.append(byte)
+        *ended, begun = data.translate(bytes.maketrans(ends, ends[:1] * len(ends))).split(ends[:1])
+        for piece in ended:
+            pending += piece[: _LONGEST_COMMAND - len(pending)]
+            if pending:
+                line = bytes(pending)
+                pending.clear()
+                yield line
+        pending += begun[: _LONGEST_COMMAND - len(pending)]
 
     def clear(self) -> None:
         """A device clear: forget half-sent commands and unread replies, and tell the instrument."""
@@ -281,11 +281,11 @@ class Conversation:
 
 
 @lru_cache(maxsize=512)
-def _whole_command(data: bytes, ends: bytes) -> bytes | None:
+def _whole_command(data: bytes, ends: bytes) -> tuple[bytes] | None:
     """The one command line that `data` is, if it is just that; a run repeats few different ones, so they are kept."""
     line = data.rstrip(ends)
-    alone = len(line) < len(data) <= _LONGEST_COMMAND and len(line.translate(None, ends)) == len(line)
-    return line if alone else None
+    alone = 0 < len(line) < len(data) <= _LONGEST_COMMAND and len(line.translate(None, ends)) == len(line)
+    return (line,) if alone else None
 
 
 def _nobody() -> None:

@@ -330,6 +330,41 @@ _WORDS = st.sampled_from(
 _LINES = st.lists(st.one_of(_WORDS, st.binary(max_size=6)), max_size=12).map(b" ".join)
 
 
+_BYTES = st.lists(st.sampled_from([b"a", b"\xff", b"\r", b"\n", b"\0", b"b" * 4095, b"c" * 5000]), max_size=6)
+
+
+def cut(ends: bytes, pieces: list[bytes], longest: int = 4096) -> tuple[list[bytes], bytes]:
+    """The lines that pieces of a byte stream end, and what is left: the definition, byte by byte."""
+    lines: list[bytes] = []
+    line = bytearray()
+    for byte in b"".join(pieces):
+        if byte not in ends:
+            line += bytes([byte] if len(line) < longest else [])
+        else:
+            lines += [bytes(line)] if line else []
+            line.clear()
+    return lines, bytes(line)
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b"\n", b"\0\r\n"])
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(_BYTES.map(b"".join), max_size=4))
+def test_bytes_are_cut_into_lines_wherever_they_are_torn(ends: bytes, pieces: list[bytes]) -> None:
+    heard: list[bytes] = []
+
+    class Ear(FrontPanel):
+        def receive(self, line: bytes) -> bytes:
+            heard.append(line)
+            return b""
+
+    ear = Ear(Bench().world, "ear")
+    ear.ends = ends  # pyright: ignore[reportAttributeAccessIssue]
+    conversation = Conversation(ear)
+    for piece in pieces:
+        conversation.feed(piece)
+    assert (heard, bytes(conversation._pending)) == cut(ends, pieces)
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 @settings(max_examples=60, deadline=None)
 @given(pieces=st.lists(st.tuples(_LINES, st.floats(0.0, 3.0)), max_size=12))
