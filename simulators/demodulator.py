@@ -76,28 +76,34 @@ class Cascade:
         if (time_constant_s, poles) != (self.time_constant_s, self.poles):
             self._set(time_constant_s, poles)
 
-    def advance(self, step_s: float, start: complex, stop: complex, density: float, draws: Sequence[complex]) -> None:
+    def advance(
+        self, step_s: float, start: complex, stop: complex, density: float, draws: Sequence[complex]
+    ) -> complex:
         """Filter a straight line from `start` to `stop` over `step_s`, plus white noise of one-sided `density`²/Hz.
 
-        `draws` holds one standard normal number for each pole; without a density none are needed.
+        `draws` holds one standard normal number for each pole; without a density none are needed. Gives the output.
         """
         if not (abs(step_s - self._step_s) <= _ALIKE * step_s and density == self._density):
             self._prepare(step_s, density)
-        s, n, rows = self._states, draws if density else _SILENCE, self._rows
-        # Written out: a loop over so few terms costs three times as much as the terms.
+        states, n, rows = self._states, draws if density else _SILENCE, self._rows
+        # Written out, from the first pole on: a loop over so few terms costs three times as much as the terms.
         a, b, c, d = rows[0]
-        states = [a * start + b * stop + c * s[0] + d * n[0]]
-        if len(rows) > 1:
+        s0, n0 = states[0], n[0]
+        states[0] = output = a * start + b * stop + c * s0 + d * n0
+        if self.poles > 1:
             a, b, c, d, e, f = rows[1]
-            states.append(a * start + b * stop + c * s[0] + d * n[0] + e * s[1] + f * n[1])
-        if len(rows) > 2:
-            a, b, c, d, e, f, g, h = rows[2]
-            states.append(a * start + b * stop + c * s[0] + d * n[0] + e * s[1] + f * n[1] + g * s[2] + h * n[2])
-        if len(rows) > 3:
-            a, b, c, d, e, f, g, h, i, j = rows[3]
-            third = c * s[0] + d * n[0] + e * s[1] + f * n[1] + g * s[2] + h * n[2]
-            states.append(a * start + b * stop + third + i * s[3] + j * n[3])
-        self._states, self.output = states, states[-1]
+            s1, n1 = states[1], n[1]
+            states[1] = output = a * start + b * stop + c * s0 + d * n0 + e * s1 + f * n1
+            if self.poles > 2:
+                a, b, c, d, e, f, g, h = rows[2]
+                s2, n2 = states[2], n[2]
+                states[2] = output = a * start + b * stop + c * s0 + d * n0 + e * s1 + f * n1 + g * s2 + h * n2
+                if self.poles > 3:
+                    a, b, c, d, e, f, g, h, i, j = rows[3]
+                    third = c * s0 + d * n0 + e * s1 + f * n1 + g * s2 + h * n2
+                    states[3] = output = a * start + b * stop + third + i * states[3] + j * n[3]
+        self.output = output
+        return output
 
     def _prepare(self, step_s: float, density: float) -> None:
         """Have the rows ready for such a step."""

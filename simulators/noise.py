@@ -1,10 +1,14 @@
 """Streams of standard normal numbers: one per source of noise, so that adding a source changes no other."""
 
 import zlib
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
 _BLOCK = 4096
+# A smaller one of groups stays in the processor's nearest memory.
+_GROUPS = 256
 
 
 class NormalStream:
@@ -14,7 +18,6 @@ class NormalStream:
         # The name, not the order of creation, decides the stream: a station with one more instrument repeats the rest.
         self._generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
         self._block: list[float] = []
-        self._pairs: list[complex] = []
 
     def next(self) -> float:
         """One number."""
@@ -22,10 +25,10 @@ class NormalStream:
             self._block = self._generator.standard_normal(_BLOCK).tolist()
         return self._block.pop()
 
-    def pairs(self, count: int) -> list[complex]:
-        """So many pairs of independent numbers as complex ones. A stream is asked for either numbers or pairs."""
-        if len(self._pairs) < count:
-            self._pairs = self._generator.standard_normal(_BLOCK).view(np.complex128).tolist()
-        taken = self._pairs[-count:]
-        del self._pairs[-count:]
-        return taken
+    def groups(self, size: int) -> Iterator[Sequence[complex]]:
+        """Groups of so many pairs of independent numbers, as complex ones, without end."""
+
+        def block() -> list[list[complex]]:
+            return self._generator.standard_normal((_GROUPS, 2 * size)).view(np.complex128).tolist()
+
+        return chain.from_iterable(iter(block, None))

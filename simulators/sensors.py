@@ -172,6 +172,8 @@ _FAILED = {
     Fault.SHORT: Reading(0.0, 0.0, State.ZERO),
     Fault.OVER_RANGE: Reading(0.0, 0.0, State.UNITS_OVER),
 }
+# What nearly every reading needs: to look a member up in its enumeration costs as much as the sensor's curve.
+_NONE, _FROZEN, _VALID = Fault.NONE, Fault.FROZEN, State.VALID
 
 
 class Sensor:
@@ -196,9 +198,9 @@ class Sensor:
         Sensor units are told only if they are asked for with `units`: they take longer.
         """
         fault = self.fault
-        if fault is not Fault.NONE and fault in _FAILED:
+        if fault is not _NONE and fault in _FAILED:
             return _FAILED[fault]
-        if fault is Fault.FROZEN and self._last_K[noisy]:
+        if fault is _FROZEN and self._last_K[noisy]:
             kelvin = self._last_K[noisy]
         else:
             noise = noise_factor * self._noise.next() if noisy else 0.0
@@ -215,4 +217,4 @@ class Sensor:
             return Reading(0.0, value, State.TOO_COLD)
         if kelvin >= curve.limit_K:
             return Reading(0.0, value, State.TOO_HOT)
-        return Reading(kelvin, value, State.VALID)
+        return Reading(kelvin, value, _VALID)

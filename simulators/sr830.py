@@ -113,13 +113,13 @@ class SR830(SRSLockIn):
 
     def _look(self) -> tuple[float, float]:
         """X and Y now, offsets taken off and clipped; what is wrong is latched."""
-        tap, largest = self._tap, self._largest_V
-        self._seen_s = self.world.glance(tap)
-        output = tap.solve()
+        tap = self._tap
+        output = self.world.glance(tap)
+        self._seen_s = tap.told_s
         x, y = output.real - self._x_offset_V, output.imag - self._y_offset_V
         if abs(x) > self._x_stands_V or abs(y) > self._y_stands_V:
             self.lia |= _OUTPUT
-            x, y = clip(x, largest), clip(y, largest)
+            x, y = clip(x, self._largest_V), clip(y, self._largest_V)
         if not tap.share and not self.locked():
             self.lia |= _UNLOCK
         if tap.largest_V > self._stands_V:
@@ -190,7 +190,8 @@ class SR830(SRSLockIn):
         return ",".join(f"{self._value(whole([argument], 1, 11)):g}" for argument in arguments)
 
     def _output(self, arguments: list[str]) -> str:
-        return f"{self._value(whole(arguments, 1, 4)):g}"
+        index = whole(arguments, 1, 4)
+        return f"{self._look()[index - 1] if index < 3 else self._value(index):g}"
 
     def _display(self, arguments: list[str]) -> str:
         return f"{self._shown()[whole(arguments, 1, 2) - 1]:g}"

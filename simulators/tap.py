@@ -45,8 +45,11 @@ class Tap:
         self._noise = noise
         self._density = density_V_per_sqrtHz
         self._phase_rad = 0.0
+        # What the phase makes of an input.
+        self._turn: complex = 1.0
         # X + iY: one filter for both.
         self._filter = Cascade(0.1, 2)
+        self._draws = noise.groups(2)
         self._forgotten_s = _FORGOTTEN * 0.1
         # (start and end in s, input there and here), oldest first
         self._pieces: deque[tuple[float, float, complex, complex]] = deque()
@@ -54,19 +57,27 @@ class Tap:
         self.largest_V = 0.0
         # The voltage at the contacts at the end of the last step, and how fast it came there.
         self.volts = self.slope_V_per_s = 0.0
-        self._told_s = now_s
+        # Until when it has heard, and what last.
+        self.told_s = now_s
         self._last_V: complex = 0.0
 
     def solve(self) -> complex:
         """Filter all that the tap has heard, and give X + iY (V)."""
-        pieces, cascade = self._pieces, self._filter
+        pieces, cascade, turn = self._pieces, self._filter, self._turn
         while pieces:
             start_s, stop_s, start_V, stop_V = pieces.popleft()
-            if self._phase_rad:
-                turn = cmath.rect(1.0, -self._phase_rad)
-                start_V, stop_V = start_V * turn, stop_V * turn
-            cascade.advance(stop_s - start_s, start_V, stop_V, self._density, self._noise.pairs(cascade.poles))
+            cascade.advance(stop_s - start_s, start_V * turn, stop_V * turn, self._density, next(self._draws))
         return cascade.output
+
+    def look(self, now_s: float, volts: complex) -> complex:
+        """`follow` and `solve`: at once where nothing else waits to be filtered, as with who looks again and again."""
+        step_s = now_s - self.told_s
+        if self._pieces or step_s <= 0.0:
+            self.follow(now_s, volts)
+            return self.solve()
+        start_V, turn, cascade = self._last_V, self._turn, self._filter
+        self.told_s, self._last_V = now_s, volts
+        return cascade.advance(step_s, start_V * turn, volts * turn, self._density, next(self._draws))
 
     @property
     def x(self) -> Shown:
@@ -87,11 +98,14 @@ class Tap:
     def phase_rad(self, phase_rad: float) -> None:
         self.solve()
         self._phase_rad = phase_rad
+        self._turn = cmath.rect(1.0, -phase_rad) if phase_rad else 1.0
 
     def reconfigure(self, time_constant_s: float, poles: int) -> None:
         """Change the filter of both channels."""
         self.solve()
         self.retuned = True
+        if poles != self._filter.poles:
+            self._draws = self._noise.groups(poles)
         self._filter.reconfigure(time_constant_s, poles)
         self._forgotten_s = _FORGOTTEN * time_constant_s
 
@@ -111,11 +125,11 @@ class Tap:
 
     def follow(self, now_s: float, volts: complex) -> None:
         """Take the straight line from what was heard last to `volts` (the share of them that counts) now."""
-        start_s, start_V = self._told_s, self._last_V
+        start_s, start_V = self.told_s, self._last_V
         self._last_V = volts
         if now_s <= start_s:
             return
-        self._told_s = now_s
+        self.told_s = now_s
         pieces = self._pieces
         if pieces:
             before_s, _, before_V, middle_V = pieces[-1]

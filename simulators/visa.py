@@ -21,6 +21,8 @@ from .front_panel import Conversation, FrontPanel, Unfinished
 
 _Status = constants.StatusCode
 _Attribute = constants.ResourceAttribute
+# What nearly every call ends with: to look a member of an enumeration up costs as much as a step of a filter.
+_SUCCESS, _TERMINATED = _Status.success, _Status.success_termination_character_read
 _serial = itertools.count(1)
 # Clearing a socket drops what comes until there was silence for so long (PyVISA-py).
 _SILENCE_s = 0.1
@@ -121,7 +123,9 @@ class VirtualVisaLibrary(VisaLibraryBase):
         if conversation.broken:
             self.handle_return_value(session, _Status.error_connection_lost)
         conversation.take(data, now_s)
-        return len(data), self._good(session, _Status.success)
+        # PyVISA's own way to note a success looks its number up and asks for warnings: a third of a query.
+        self._last_status = self._last_status_in_session[session] = _SUCCESS
+        return len(data), _SUCCESS
 
     def read(self, session: Any, count: int) -> tuple[bytes, _Status]:
         """Receive up to `count` bytes: to the termination character, the end of a message, or the time-out."""
@@ -137,7 +141,8 @@ class VirtualVisaLibrary(VisaLibraryBase):
             if whole and ready_s <= deadline_s:
                 outgoing.popleft()
                 clock.sleep(ready_s - now_s)
-                return chunk, self._good(session, _Status.success_termination_character_read)
+                self._last_status = self._last_status_in_session[session] = _TERMINATED
+                return chunk, _TERMINATED
         data = b""
         while True:
             if conversation.broken or conversation.panel.trouble is not None:
@@ -154,7 +159,8 @@ class VirtualVisaLibrary(VisaLibraryBase):
             if rest:
                 outgoing.appendleft((ready_s, Unfinished(rest) if isinstance(chunk, Unfinished) else rest))
             if status is not None:
-                return data, self._good(session, status)
+                self._last_status = self._last_status_in_session[session] = status
+                return data, status
 
     def _happen(self, conversation: Conversation, deadline_s: float) -> None:
         """Let the faults of the schedule come that are due before the next bytes or the deadline."""
@@ -168,22 +174,16 @@ class VirtualVisaLibrary(VisaLibraryBase):
         if conversation.broken:
             self.handle_return_value(None, _Status.error_connection_lost)
 
-    def _good(self, session: Any, status: _Status) -> _Status:
-        """Note a success. PyVISA's own way looks the number up and asks for warnings: a third of a query."""
-        self._last_status = status
-        self._last_status_in_session[session] = status
-        return status
-
     @staticmethod
     def _cut(opened: _Session, chunk: bytes, room: int) -> tuple[bytes, bytes, _Status | None]:
         if opened.end_enabled:
             at = chunk.find(opened.end_byte) + 1
             if 0 < at <= room:
-                return chunk[:at], chunk[at:], _Status.success_termination_character_read
+                return chunk[:at], chunk[at:], _TERMINATED
         if len(chunk) >= room:
             return chunk[:room], chunk[room:], _Status.success_max_count_read
         over = opened.message_based and not isinstance(chunk, Unfinished)
-        return chunk, b"", _Status.success if over else None
+        return chunk, b"", _SUCCESS if over else None
 
     def clear(self, session: Any) -> _Status:
         """A device clear; on a socket or serial line, dropping what comes until there is silence."""

@@ -86,8 +86,10 @@ class World:
         # The field and temperature that `_resistances` are of, and how long ago the sample was asked for them.
         self._seen = self.magnet.field(), self.cryostat.sample_K
         self._unasked_s = 0.0
-        # Until when a look can be answered as things go, and whether they rest: None until somebody asks.
-        self._foreseen_s: float | None = None
+        # Until when a look can be answered as things go: before all time until somebody asks. With it goes how long
+        # the next step may be, and whether everything rests.
+        self._foreseen_s = -math.inf
+        self._longest_s = 0.0
         self._resting = False
         self._heard: object = None
         self._resistances = self.sample.resistances(*self._seen)
@@ -152,53 +154,49 @@ class World:
         Before an order is given, everything must be there: without `within_s`.
         """
         now = self.clock.now()
-        if within_s:
-            if now - self._now_s <= within_s or (now < self._foreseen() and self._resting):
-                return
-        else:
-            # An order may follow, after which nothing goes on as it was foreseen.
-            self._foreseen_s = None
+        if within_s and (now - self._now_s <= within_s or (now < self._foreseen() and self._resting)):
+            return
+        # What was foreseen holds for the first step. An order may follow, after which nothing goes on like that.
+        known = self._foreseen_s > -math.inf
+        self._foreseen_s = -math.inf
         if now <= self._now_s:
             return
         if self._unheard():
             self._hear()
         while self._now_s < now:
-            longest_s = self._longest_step()
-            self._resting = longest_s == math.inf
-            step_s = min(now - self._now_s, self._creep_s() if self._resting else longest_s, self._next_event_s())
+            if not known:
+                self._ask_how_long()
+            known = False
+            step_s = min(now - self._now_s, self._longest_s, self._next_event_s())
             if now - self._now_s - step_s < 1e-9:
                 step_s = now - self._now_s
             self._move(step_s)
             self._listen(step_s)
-        self._foreseen_s = None
 
-    def glance(self, tap: Tap) -> float:
-        """Bring only what one lock-in hears to now, on the straight line of the last step, and give that time (s)."""
+    def glance(self, tap: Tap) -> complex:
+        """Bring only what one lock-in hears to now, on the straight line of the last step, and give its X + iY (V)."""
         now = self.clock.now()
-        until_s = self._foreseen_s
-        if now >= (self._foreseen() if until_s is None else until_s):
-            self.advance()
-        else:
-            tap.follow(now, (tap.volts + tap.slope_V_per_s * (now - self._now_s)) * tap.share)
-        return now
+        if now < self._foreseen_s or now < self._foreseen():
+            return tap.look(now, (tap.volts + tap.slope_V_per_s * (now - self._now_s)) * tap.share)
+        self.advance()
+        return tap.solve()
 
     def _foreseen(self) -> float:
         """Until when a look can be answered without asking the parts again (s)."""
-        foreseen_s = self._foreseen_s
-        if foreseen_s is None:
+        if self._foreseen_s == -math.inf:
             # Only an order makes the lock-ins hear something else, and before one nothing was foreseen any more.
             if self._unheard():
                 self._hear()
                 return self._now_s
-            longest_s = self._longest_step()
-            self._resting = longest_s == math.inf
-            ahead_s = min(_STRAIGHT_s, 0.25 * longest_s)
+            self._ask_how_long()
             if self._resting:
-                ahead_s = min(_REST_s, self._creep_s())
+                ahead_s = min(_REST_s, self._longest_s)
                 for tap in self._taps:
                     tap.slope_V_per_s = 0.0
-            self._foreseen_s = foreseen_s = self._now_s + min(ahead_s, self._next_event_s())
-        return foreseen_s
+            else:
+                ahead_s = min(_STRAIGHT_s, 0.25 * self._longest_s)
+            self._foreseen_s = self._now_s + min(ahead_s, self._next_event_s())
+        return self._foreseen_s
 
     def _unheard(self) -> bool:
         """Whether the lock-ins must hear anew: a source, a reference or a filter was switched."""
@@ -213,12 +211,13 @@ class World:
             tap.hear(self.excitation, self.voltage(tap.wiring))
         self._heard = self.excitation.heard()
 
-    def _longest_step(self) -> float:
-        """Over not much field or temperature and not past a corner of a ramp; infinity where nothing moves."""
-        limit = self.cryostat.longest_step_s()
+    def _ask_how_long(self) -> None:
+        """A step over not much field or temperature and not past a corner; where nothing moves, as a sample creeps."""
+        limit_s = self.cryostat.longest_step_s()
         for magnet in self._coils:
-            limit = min(limit, magnet.longest_step_s(self._field_step_T))
-        return limit
+            limit_s = min(limit_s, magnet.longest_step_s(self._field_step_T))
+        self._resting = limit_s == math.inf
+        self._longest_s = self._creep_s() if self._resting else limit_s
 
     def _creep_s(self) -> float:
         """How long a sample that rests may be left alone: it creeps towards equilibrium ever more slowly."""
