@@ -7,6 +7,7 @@ no interlock keeps the switch heater off when leads and coil differ.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 from ..core.errors import ConfigError
@@ -96,12 +97,11 @@ class SMS120C(MagnetSupply):
 
     def execute(self, command: str) -> str | None:
         """Long and short words, any case."""
-        words = command.upper().split()
-        verb = _LONG_WORDS.get(words[0], words[0])
+        verb, words = _verb_and_words(command)
         handler = self._verbs.get(verb)
-        if handler is None or len(words) > 3:
+        if handler is None or len(words) > 2:
             return _complaint("Invalid command")
-        return handler(words[1:])
+        return handler(words)
 
     # What the operator may ask
 
@@ -360,6 +360,13 @@ class SMS10C(SMS120C):
     model: ClassVar[str] = "SMS10C"
     largest_A: ClassVar[float] = 10.0
     rate_step_A_per_s: ClassVar[float] = 1e-5
+
+
+@lru_cache(maxsize=512)
+def _verb_and_words(command: str) -> tuple[str, list[str]]:
+    """The verb in full, and what stands behind it; a run repeats few different lines, so they are kept."""
+    words = command.upper().split()
+    return _LONG_WORDS.get(words[0], words[0]), words[1:]
 
 
 def _complaint(text: str) -> str:

@@ -68,7 +68,7 @@ class Cascade:
         self.time_constant_s, self.poles = time_constant_s, poles
         self._states = [self.output] * poles
         # What `_rows` are for.
-        self._step_s = self._density = math.nan
+        self._shortest_s = self._longest_s = self._density = math.nan
         self._rows: Rows = ()
 
     def reconfigure(self, time_constant_s: float, poles: int) -> None:
@@ -83,7 +83,7 @@ class Cascade:
 
         `draws` holds one standard normal number for each pole; without a density none are needed. Gives the output.
         """
-        if not (abs(step_s - self._step_s) <= _ALIKE * step_s and density == self._density):
+        if not (self._shortest_s <= step_s <= self._longest_s and density == self._density):
             self._prepare(step_s, density)
         states, n, rows = self._states, draws if density else _SILENCE, self._rows
         # Written out, from the first pole on: a loop over so few terms costs three times as much as the terms.
@@ -114,4 +114,4 @@ class Cascade:
         x = round(x, 7) if x > 1e-3 else max(round(x, 12), 1e-12)
         # One-sided density e² is e²/2 two-sided; time in units of τ brings 1/τ.
         self._rows = _transition(x, self.poles, density * math.sqrt(0.5 / tau))
-        self._step_s, self._density = step_s, density
+        self._shortest_s, self._longest_s, self._density = (1.0 - _ALIKE) * step_s, (1.0 + _ALIKE) * step_s, density

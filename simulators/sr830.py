@@ -31,6 +31,9 @@ _UPWARDS_Hz, _DOWNWARDS_Hz, _LONGEST = 203.12, 199.21, 13
 # Bits of LIAS? (manual, "status byte definitions")
 _INPUT, _FILTER, _OUTPUT, _UNLOCK, _RANGE, _TC, _TRIGGER = (1 << bit for bit in range(7))
 
+# What is mostly asked for, and found without looking further.
+_X, _X_AND_Y = ["1"], ["1", "2"]
+
 # mnemonic: smallest, largest and value after *RST of the settings that are one integer
 _INTEGERS: dict[str, tuple[int, int, int]] = {
     "OUTX": (0, 1, 1), "FMOD": (0, 1, 1), "RSLP": (0, 2, 0), "HARM": (1, 19999, 1), "ISRC": (0, 3, 0),
@@ -182,7 +185,7 @@ class SR830(SRSLockIn):
     # Queries
 
     def _snap(self, arguments: list[str]) -> str:
-        if arguments == ["1", "2"]:
+        if arguments == _X_AND_Y:
             x, y = self._look()
             return f"{x:g},{y:g}"
         if not 2 <= len(arguments) <= 6:
@@ -190,8 +193,9 @@ class SR830(SRSLockIn):
         return ",".join(f"{self._value(whole([argument], 1, 11)):g}" for argument in arguments)
 
     def _output(self, arguments: list[str]) -> str:
-        index = whole(arguments, 1, 4)
-        return f"{self._look()[index - 1] if index < 3 else self._value(index):g}"
+        if arguments == _X:
+            return f"{self._look()[0]:g}"
+        return f"{self._value(whole(arguments, 1, 4)):g}"
 
     def _display(self, arguments: list[str]) -> str:
         return f"{self._shown()[whole(arguments, 1, 2) - 1]:g}"

@@ -9,6 +9,9 @@ from functools import lru_cache
 
 _COMMAND = re.compile(r"\s*(\*?[A-Za-z]{3,})\s*(\??)\s*(.*?)\s*")
 
+# The whole numbers that are mostly asked with, as they are mostly written.
+_SMALL = {str(number): number for number in range(100)}
+
 # Bits of *ESR?
 EXECUTION_ERROR, COMMAND_ERROR, POWER_ON = 16, 32, 128
 
@@ -55,8 +58,7 @@ def numbers(arguments: list[str], *ranges: tuple[float, float]) -> tuple[float, 
 
 def whole(arguments: list[str], low: int, high: int) -> int:
     """One integer argument; `8.000` is one too, as some clients write it."""
-    # The usual way of writing it first: a query for a signal asks for little else.
-    if len(arguments) == 1 and arguments[0].isdecimal() and low <= (value := int(arguments[0])) <= high:
+    if len(arguments) == 1 and (value := _SMALL.get(arguments[0])) is not None and low <= value <= high:
         return value
     return int(numbers(arguments, (low, high))[0])
 

@@ -41,12 +41,11 @@ class Tap:
         self.record: Callable[[], None] = lambda: None
         # True until the world has looked at what the settings of now make of the voltage.
         self.retuned = True
+        # What comes out for one volt at the contacts, turned by the phase.
         self.share: complex = 0.0
         self._noise = noise
         self._density = density_V_per_sqrtHz
         self._phase_rad = 0.0
-        # What the phase makes of an input.
-        self._turn: complex = 1.0
         # X + iY: one filter for both.
         self._filter = Cascade(0.1, 2)
         self._draws = noise.groups(2)
@@ -63,10 +62,10 @@ class Tap:
 
     def solve(self) -> complex:
         """Filter all that the tap has heard, and give X + iY (V)."""
-        pieces, cascade, turn = self._pieces, self._filter, self._turn
+        pieces, cascade = self._pieces, self._filter
         while pieces:
             start_s, stop_s, start_V, stop_V = pieces.popleft()
-            cascade.advance(stop_s - start_s, start_V * turn, stop_V * turn, self._density, next(self._draws))
+            cascade.advance(stop_s - start_s, start_V, stop_V, self._density, next(self._draws))
         return cascade.output
 
     def look(self, now_s: float, volts: complex) -> complex:
@@ -75,9 +74,9 @@ class Tap:
         if self._pieces or step_s <= 0.0:
             self.follow(now_s, volts)
             return self.solve()
-        start_V, turn, cascade = self._last_V, self._turn, self._filter
+        start_V = self._last_V
         self.told_s, self._last_V = now_s, volts
-        return cascade.advance(step_s, start_V * turn, volts * turn, self._density, next(self._draws))
+        return self._filter.advance(step_s, start_V, volts, self._density, next(self._draws))
 
     @property
     def x(self) -> Shown:
@@ -96,9 +95,12 @@ class Tap:
 
     @phase_rad.setter
     def phase_rad(self, phase_rad: float) -> None:
-        self.solve()
-        self._phase_rad = phase_rad
-        self._turn = cmath.rect(1.0, -phase_rad) if phase_rad else 1.0
+        if phase_rad != self._phase_rad:
+            self.solve()
+            turn = cmath.rect(1.0, self._phase_rad - phase_rad)
+            self.share *= turn
+            self._last_V *= turn
+            self._phase_rad = phase_rad
 
     def reconfigure(self, time_constant_s: float, poles: int) -> None:
         """Change the filter of both channels."""
@@ -120,7 +122,8 @@ class Tap:
         self.volts = volts
         self.slope_V_per_s = 0.0
         self.largest_V = max(self.largest_V, abs(volts))
-        self.share = self.hears(excitation)
+        share = self.hears(excitation)
+        self.share = share * cmath.rect(1.0, -self._phase_rad) if self._phase_rad else share
         self._last_V = volts * self.share
 
     def follow(self, now_s: float, volts: complex) -> None:
