@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import quote
@@ -29,7 +30,6 @@ from ..instruments.wire import Wire
 from ..instruments.wire_visa import wire_on
 from .heartbeat import GOODBYE, MOVING, Charge
 from .relay import Relay
-from .twin import load_class
 
 log = logging.getLogger(__name__)
 SILENCE_s = 10.0
@@ -162,7 +162,8 @@ def serve(pipe: IO[bytes], out: IO[str]) -> int:
     replaced = _newest(files, charge, clock)
     connections = _Connections(charge, clock)
     # Loaded before it is needed: then there may be no disk to load it from.
-    connections.driver = load_class(charge.driver)
+    module, _, name = charge.driver.partition(":")
+    connections.driver = getattr(import_module(module), name)
     memory = MagnetMemory(files, charge.serial, clock)
 
     def note(text: str) -> None:
