@@ -126,6 +126,28 @@ def run(
 
 
 @app.command()
+def check(
+    station: Annotated[Path, typer.Argument(help="The station file.")],
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe that is to run there.")] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Look at the station's simulated twin.")] = False,
+    json: Json = False,
+    root: Root = Path("remanence-runs"),
+) -> None:
+    """Tell whether a run could start: who answers, what the magnet may do, who else drives it. Moves nothing.
+
+    Examples:
+      remanence check station.toml
+
+      remanence check station.toml hall.toml
+
+      remanence check station.toml --simulate --json
+    """
+    from .check import check_station
+
+    _exit(check_station(station, recipe, simulate=simulate, json=json, root=root))
+
+
+@app.command()
 def simulate(
     station: Annotated[Path | None, typer.Argument(help="The station file; the reference rig if absent.")] = None,
     bench: Annotated[
@@ -192,6 +214,38 @@ def analyze(
     from .analyze import analyze_runs
 
     _exit(analyze_runs(runs, json=json, figure=figure))
+
+
+@app.command()
+def magnet(
+    station: Annotated[Path, typer.Argument(help="The station file.")],
+    act: Annotated[
+        str | None, typer.Argument(help="acknowledge, clear-quench or declare-coil; only look if absent.")
+    ] = None,
+    magnet: Annotated[str | None, typer.Option(help="Which magnet, where the station has several.")] = None,
+    by: Annotated[str, typer.Option(help="Your name, for the magnet's journal.")] = "",
+    reason: Annotated[str, typer.Option(help="Why a quench may be cleared.")] = "",
+    field: Annotated[str, typer.Option(help='The field that the coil keeps: --field "2.0 T".')] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Look at the station's simulated twin.")] = False,
+    json: Json = False,
+) -> None:
+    """Show a magnet and what is on record of it, or say what only a person may say about it.
+
+    Examples:
+      remanence magnet station.toml
+
+      remanence magnet station.toml clear-quench --by "Ada" --reason "helium was low, refilled"
+
+      remanence magnet station.toml declare-coil --by "Ada" --field "2.0 T" --magnet magnet_z
+    """
+    from .magnet import run_magnet
+
+    _exit(
+        run_magnet(
+            station, act, magnet=magnet, person=by, reason=reason, field=field, simulate=simulate, yes=yes, json=json
+        )
+    )
 
 
 @app.command(hidden=True)
