@@ -1,135 +1,204 @@
-"""A laboratory on TCP sockets in this process, in real time, and the engine as a process of its own that drives it."""
+"""A magnet on a TCP socket of this process, in real time, and the engine as a process of its own that ramps it."""
 
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from remanence.core.capabilities import Activity
 from remanence.core.clock import SystemClock
-from remanence.engine.station_file import StationFile, read_station, reference_station
+from remanence.engine.station_file import read_station
 from remanence.engine.twin import build_panels, build_world
 from remanence.simulators.tcp import serve
-from remanence.storage import read_run
+from remanence.storage import RunRecord, read_run
 
-RECIPE = """schema = 1
-procedure = "HallLoop"
-[parameters]
-max_field = "1 T"
-temperature = "5 K"
-settle_window = "1 s"
-settle_tolerance = "1 K"
-time_constant = "10 ms"
-filter_poles = 1
-period = "0.2 s"
+STATION = """schema = 1
+name = "guarded"
+rig = "guarded"
+[instruments.magnet]
+driver = "remanence.instruments.ami:AMI430"
+resource = "TCPIP0::127.0.0.1::{port}::SOCKET"
+options = {{ tesla_per_ampere = 0.1, greeting = true }}
+[roles]
+field = "magnet"
+[guard.magnet]
+serial = "SN430006"
+largest_field = "9 T"
+inductance = "15 H"
+voltage_limit = "5 V"
+tolerance = "2 mT"
+settle = "1 s"
+reversal_settle = "2 s"
+segments = [{{ to = "9 T", rate = "10 mT/s" }}]
+switch = "none"
+coil_sensor = "none"
+helium = "none"
+zones = []
+on_abort = "hold"
+on_end = "hold"
+on_comm_loss = "hold"
+guardian = "{guardian}"
+"""
+
+# What a laboratory's own script would be; how it ends is its argument.
+ENGINE = """import sys
+import time
+from pathlib import Path
+
+from remanence.cli import session
+from remanence.core.capabilities import FieldSource
+from remanence.core.records import Column
+from remanence.engine.station import Station
+from remanence.procedures.base import Procedure, wait_until
+
+how = sys.argv[1]
+
+
+class Ramp(Procedure):
+    columns = (Column("time_s", "time", "s"), Column("field_T", "field", "T"), Column("temperature_K", "none", "K"))
+
+    def acquire(self, station):
+        field, clock = station.role("field", FieldSource), station.clock
+        try:
+            field.sweep_to(5.0, 5e-3)
+            for n in range(1000):
+                yield {"time_s": clock.now(), "field_T": field.poll().field_T, "temperature_K": 5.0}
+                yield from wait_until(clock, clock.now() + 0.2)
+                if how == "raises" and n == 5:
+                    raise ZeroDivisionError("a step of the procedure")
+                if how == "hangs" and n == 5:
+                    Path("hangs").touch()
+                    time.sleep(3600)
+                if how == "exits badly" and n == 5:
+                    import os
+                    os._exit(3)
+        finally:
+            if how in ("raises", "shutdown raises"):
+                raise RuntimeError("a step of the shutdown")
+            field.hold()
+
+
+class Deaf(session.TerminalView):
+    def row(self, row):
+        if how == "listener raises":
+            raise RuntimeError("a listener")
+        if how == "listener hangs" and row.n == 5:
+            Path("hangs").touch()
+            time.sleep(3600)
+
+
+session.TerminalView = Deaf
+with Station.open("station.toml") as station:
+    code = session.measure(station, Ramp(), title="ramp", root=Path("runs"), sample="")
+sys.exit(code)
 """
 
 
 class Rig:
-    """The reference rig's simulated instruments, and what the engine is told of them.
-
-    Everything runs in real time: a ramp to 1 T takes minutes, so one that holds was held.
+    """A magnet supply, and the engine that ramps its magnet to 5 T, which takes a quarter of an hour: what holds earlier
+    was held.
     """
 
     def __init__(self, folder: Path, guardian: str = "beside") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        text = reference_station().read_text(encoding="utf-8")
-        text = re.sub(r'(?m)^guardian = ".*"$', f'guardian = "{guardian}"', text)
-        # A switch would first be warmed for its whole time.
-        text = re.sub(r"(?m)^switch = .*$", 'switch = "none"', text)
-        text = text.replace('start_temperature = "6 K"', 'start_temperature = "5 K"')
-        self.station = folder / "station.toml"
-        self.station.write_text(text, encoding="utf-8")
-        described = read_station(self.station)
+        self._describe(guardian, 7180)
+        described = read_station(folder / "station.toml")
         clock = SystemClock()
         self.world = build_world(described, clock, 1)
-        by_resource = build_panels(described, self.world)
-        self.panels = {panel.name: panel for panel in by_resource.values()}
+        (self.panel,) = build_panels(described, self.world).values()
         if guardian == "through":
-            self.panels["magnet"].clients = 1  # pyright: ignore[reportAttributeAccessIssue]  as a serial port
-        self.server = serve(self.panels, clock)
-        for name, entry in described.instruments.items():
-            host, port = self.server.addresses[name]
-            text = text.replace(f'"{entry.resource}"', f'"TCPIP0::{host}::{port}::SOCKET"')
-        self.station.write_text(text, encoding="utf-8")
-        self.recipe = folder / "recipe.toml"
-        self.recipe.write_text(RECIPE, encoding="utf-8")
-        self.runs = folder / "runs"
-        self.children: list[subprocess.Popen[str]] = []
+            # As the supply's own port, and any serial one.
+            self.panel.clients = 1  # pyright: ignore[reportAttributeAccessIssue]
+        self.server = serve({"magnet": self.panel}, clock)
+        self._describe(guardian, self.server.addresses["magnet"][1])
+        (folder / "engine.py").write_text(ENGINE, encoding="utf-8")
+        self.child: subprocess.Popen[str] | None = None
+        self.said = ""
+
+    def _describe(self, guardian: str, port: int) -> None:
+        text = STATION.format(guardian=guardian, port=port)
+        (self.folder / "station.toml").write_text(text, encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.communicate()
+    def __exit__(self, *_error: object) -> None:
+        if self.child is not None and self.child.poll() is None:
+            self.child.kill()
+            self.child.communicate()
         self.server.close()
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return os.environ | {"REMANENCE_STATE": str(self.folder / "state")}
+    # The engine
 
-    def start(self, *command: str) -> "subprocess.Popen[str]":
-        """Start the engine: a recipe from the command line, or a script of one's own."""
-        arguments = command or (
-            "-m", "remanence.cli.main", "run", "recipe.toml", "--station", "station.toml", "--root", "runs",
-        )  # fmt: skip
-        child = subprocess.Popen(
-            [sys.executable, *arguments], cwd=self.folder, env=self.environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        self.children.append(child)
-        return child
+    def start(self, how: str = "ramps") -> None:
+        """Start the engine, in a group of its own as a terminal's job is."""
+        self.child = subprocess.Popen(
+            [sys.executable, "engine.py", how],
+            cwd=self.folder,
+            env=os.environ | {"REMANENCE_STATE": str(self.folder / "state")},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def signal(self, number: int) -> None:
+        """As the terminal does it: to the whole group."""
+        assert self.child is not None
+        os.killpg(self.child.pid, number)
+
+    def end(self) -> int:
+        """Wait for the end of the engine and of its guardian, and give the exit code."""
+        assert self.child is not None
+        _, self.said = self.child.communicate(timeout=60)
+        return self.child.returncode
 
     # The truth
 
     def field_T(self) -> float:
         with self.world.lock:
             self.world.advance()
-            return self.world.magnets["z"].field() if "z" in self.world.magnets else self.world.magnet.field()
+            return next(iter(self.world.magnets.values())).field()
 
     def moves(self) -> bool:
         """Whether the field moves: the truth, not what a supply says."""
         before_T = self.field_T()
-        time.sleep(0.3)  # noqa: TID251  a real laboratory has real time
+        time.sleep(0.2)  # noqa: TID251  a real laboratory has real time
         return abs(self.field_T() - before_T) > 1e-5
 
-    def wait(self, what: Callable[[], bool], within_s: float, why: str) -> float:
-        """Wait until something is so; gives how long that took."""
+    def wait(self, what: Callable[[], bool], within_s: float, why: str) -> None:
+        """Wait until something is so."""
         clock = SystemClock()
         began_s = clock.now()
         while not what():
             if clock.now() - began_s > within_s:
+                if self.child is not None:
+                    self.child.kill()
+                    why = f"{why}; the engine: {self.child.communicate()[1]}"
                 raise AssertionError(why)
             clock.sleep(0.05)
-        return clock.now() - began_s
 
-    def ramping(self) -> None:
-        self.wait(lambda: self.field_T() > 5e-3, 90.0, "the ramp did not begin")
+    def ramps(self) -> None:
+        self.wait(lambda: self.field_T() > 2e-3, 60.0, "the ramp did not begin")
 
-    def held_within(self, seconds: float) -> float:
-        return self.wait(lambda: not self.moves(), seconds, "the magnet was not held")
+    def hangs(self) -> None:
+        self.wait((self.folder / "hangs").exists, 60.0, "the engine does not hang")
 
-    def journal(self) -> str:
-        """What was written down of the magnet's orders."""
+    def holds(self, within_s: float = 12.0) -> None:
+        self.wait(lambda: not self.moves(), within_s, "the magnet was not held")
+        assert 0.0 < self.field_T() < 1.0
+
+    # What is kept
+
+    def orders(self) -> str:
+        """The journal of what the magnet was told, by whomever."""
         (path,) = (self.folder / "state" / "magnets").glob("*.commands.jsonl")
         return path.read_text(encoding="utf-8")
 
-    def run_folder(self) -> Path:
-        (folder,) = [path.parent for path in self.runs.rglob("run.jsonl")]
-        return folder
-
-    def kept(self):  # noqa: ANN201
-        return read_run(self.run_folder())
-
-
-__all__ = ["Activity", "Rig", "StationFile"]
+    def kept(self) -> RunRecord:
+        (path,) = (self.folder / "runs").rglob("run.jsonl")
+        return read_run(path.parent)
