@@ -9,8 +9,9 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..core.clock import Clock
 from ..core.errors import StorageError
@@ -101,6 +102,13 @@ class MemoryFiles:
         self.content[name] = self.content.get(name, b"") + content
 
 
+class JournalLine(NamedTuple):
+    """One line of the journal of commands: when (UTC, ISO 8601) and what."""
+
+    utc: str
+    text: str
+
+
 class MagnetMemory:
     """What is remembered of one magnet, by its supply's serial number."""
 
@@ -109,7 +117,7 @@ class MagnetMemory:
         self._files = files
         self._clock = clock
         # Two serials that are written alike must not share a file.
-        stem = f"{_UNSAFE.sub('_', serial)}-{zlib.crc32(serial.encode()):08x}"
+        self._stem = stem = f"{_UNSAFE.sub('_', serial)}-{zlib.crc32(serial.encode()):08x}"
         self._name, self._journal = f"{stem}.json", f"{stem}.commands.jsonl"
 
     def load(self) -> Remembered:
@@ -149,6 +157,34 @@ class MagnetMemory:
         utc = clock.utc().isoformat(timespec="milliseconds")
         line = {"utc": utc, "monotonic_s": round(clock.now(), 3), "text": text}
         self._files.append(self._journal, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+    def last_notes(self, count: int) -> list[JournalLine]:
+        """The last lines of the journal, oldest first; a line that was cut by the end of its writer is left out.
+
+        Raises:
+            OSError: the journal is there and cannot be read.
+        """
+        notes: list[JournalLine] = []
+        for line in (self._files.read(self._journal) or b"").splitlines()[-count:]:
+            try:
+                found = json.loads(line)
+                notes.append(JournalLine(str(found["utc"]), str(found["text"])))
+            except (ValueError, TypeError, KeyError):
+                continue
+        return notes
+
+    def quench_file(self) -> str:
+        """The name of a new file for the readings around a quench that was seen just now."""
+        return f"{self._stem}.quench-{self._clock.utc():%Y%m%dT%H%M%SZ}.jsonl"
+
+    def add(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows to a file beside this memory, as JSON lines, in one write.
+
+        Raises:
+            OSError: they could not be written.
+        """
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._files.append(name, text.encode())
 
     def _encode(self, what: Remembered) -> bytes:
         last = what.last
