@@ -9,7 +9,6 @@ with no computer. One seed gives one history.
 import hashlib
 import math
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -47,8 +46,8 @@ _COAST_s = 24 * 3600.0
 # Looks at the coasting magnet: often while it may still move, seldom afterwards.
 _COAST_STEPS_s = (*(5.0,) * 12, *(60.0,) * 12, *(600.0,) * 6, 4 * 3600.0, _COAST_s)
 _MOST_MESSAGES = 6000
-# A reading may be as old as its deadline, and of any instant since it was asked for.
-_OLDEST_s = 4.0
+# The time of a reading is the middle of its query, and a query may take its deadline.
+_NEAR_s = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +69,23 @@ class Verdict:
         return "\n".join([head, *faults, *(f"  {act}" for act in self.acts)])
 
 
+# What the operator asks for: a word, a target (A), and a rate (A/s).
+Act = tuple[str, float, float]
+
+
 class Night:
-    """One ordeal under way. `dies_at` are the messages at which the process is killed, counted over the whole night."""
+    """One ordeal under way; what is not given is drawn by the seed.
+
+    `dies_at` are the messages at which the process is killed, counted over the whole night.
+    """
 
     def __init__(
-        self, seed: int, supply: str = "", dies_at: tuple[int, ...] | None = None, faults: list[Fault] | None = None
+        self,
+        seed: int,
+        supply: str = "",
+        dies_at: tuple[int, ...] | None = None,
+        faults: list[Fault] | None = None,
+        script: list[Act] | None = None,
     ) -> None:
         self.seed = seed
         self._dice = dice = random.Random(seed)  # noqa: S311  a repeatable draw, no secret
@@ -84,6 +95,7 @@ class Night:
         kills = sorted(dice.sample(range(_KILLS_WITHIN), dice.choice((0, 0, 1, _MOST_KILLS))))
         self._dies_at = list(kills if dies_at is None else dies_at)
         self.rig = Rig(SUPPLIES[self.supply], RULES, self.faults, seed)
+        self._wanted = script
         self.breaches: list[Breach] = []
         self.acts: list[str] = []
         self._files = MemoryFiles()
@@ -94,7 +106,7 @@ class Night:
 
     def run(self) -> Verdict:
         """Live through it."""
-        script = self._script()
+        script = list(self._wanted) if self._wanted is not None else self._script()
         self.rig.clock.until_s = 3.0 * _NIGHT_s
         while script and self.rig.clock.now() < _NIGHT_s and self._messages < _MOST_MESSAGES:
             try:
@@ -114,11 +126,11 @@ class Night:
             tuple(self.faults), tuple(self.acts),
         )  # fmt: skip
 
-    def _script(self) -> list[tuple[str, float, float]]:
+    def _script(self) -> list[Act]:
         """What the operator will ask for, each with a target (A) and a rate (A/s) or a duration (s)."""
         dice = self._dice
-        acts: list[tuple[str, float, float]] = []
-        for _ in range(dice.choice((3, 5, 8))):
+        acts: list[Act] = []
+        for _ in range(dice.choice((2, 4, 6))):
             act = dice.choices(("sweep", "sweep and hold", "persist", "nonsense", "wait", "zero"), (6, 2, 2, 1, 1, 1))[
                 0
             ]
@@ -128,7 +140,7 @@ class Night:
 
     # One process
 
-    def _live(self, script: list[tuple[str, float, float]]) -> None:
+    def _live(self, script: list[Act]) -> None:
         """One process: take over the magnet and go on with the script, until it is done or the process is killed."""
         kind: Any = load_class(self.rig.supply.driver)
         wire = self.rig.process(self._dies_at.pop(0) - self._messages if self._dies_at else -1)
@@ -145,7 +157,7 @@ class Night:
                     deadline_s=kind.deadline_s, pause_s=kind.pause_s, open_resource=connect,
                 )  # fmt: skip
                 driver = kind(link, NAME, **self.rig.supply.options)
-                driver.check_identity()
+                driver.verify()
                 guard = self._guard(cast(MagnetPowerSupply, driver))
                 guard.take_over()
             except (RemanenceError, pyvisa.errors.Error, OSError) as error:
@@ -206,7 +218,7 @@ class Night:
     def _follow(self, guard: Guard, for_s: float) -> bool:
         clock = self.rig.clock
         until_s = min(clock.now() + for_s, _NIGHT_s)
-        pace_s = self._dice.choice((1.0, 2.0, 4.0))
+        pace_s = self._dice.choice((1.0, 2.0, 4.0, 4.0))
         while self._poll(guard) is Activity.RAMPING:
             if clock.now() >= until_s:
                 return False
@@ -237,8 +249,8 @@ class Night:
         if any(fault.kind in untold and fault.at_s <= time_s <= fault.at_s + fault.for_s for fault in self.faults):
             return  # an old value or a digit that became another do not say so; the guard sees them by the speed
         slew = max(rate for _, rate in RULES.segments)
-        near = [(at_s, true_A) for at_s, true_A in self.rig.truth if abs(at_s - time_s) <= _OLDEST_s]
-        if near and all(abs(current_A - true_A) > 0.01 + slew * (abs(at_s - time_s) + 0.3) for at_s, true_A in near):
+        near = [(at_s, true_A) for at_s, true_A in self.rig.truth if abs(at_s - time_s) <= _NEAR_s]
+        if near and all(abs(current_A - true_A) > 0.01 + slew * (abs(at_s - time_s) + 0.1) for at_s, true_A in near):
             at_s, true_A = min(near, key=lambda item: abs(item[0] - time_s))
             self._breach("D2", f"{current_A:.4f} A was given for {time_s:.2f} s; at {at_s:.2f} s it was {true_A:.4f} A")
 
@@ -263,7 +275,7 @@ class Night:
 
     def _nonsense(self, guard: Guard) -> None:
         """What no magnet should be asked: refused, and not a byte of it on the wire."""
-        field_T = self._dice.choice((math.nan, math.inf, -math.inf, 1e6, -0.81))
+        field_T = self._dice.choice((math.nan, math.inf, -math.inf, 1e6, -1.01 * RULES.largest_A * TESLA_PER_AMPERE))
         rate = self._dice.choice((math.nan, math.inf, 0.0, -0.01, 1.0, 0.005))
         orders = self.rig.orders
         try:
@@ -333,15 +345,3 @@ _COLD = (State.MATCH_LEADS, State.LEADS_DOWN, State.PERSISTENT, State.COOLING, S
 def ordeal(seed: int, supply: str = "", dies_at: tuple[int, ...] | None = None) -> Verdict:
     """Live through one night."""
     return Night(seed, supply, dies_at).run()
-
-
-def kill_points(seed: int, supply: str = "", tell: Callable[[Verdict], None] | None = None) -> list[Verdict]:
-    """The same night once for each of its messages, killed there."""
-    whole = ordeal(seed, supply, dies_at=())
-    verdicts: list[Verdict] = []
-    for message in range(whole.messages):
-        verdict = ordeal(seed, supply, dies_at=(message,))
-        verdicts.append(verdict)
-        if tell is not None:
-            tell(verdict)
-    return verdicts

@@ -75,19 +75,19 @@ _SUPPLY: dict[str, _Draw] = {
 # By supply: what its front is like. The values are harmless ones.
 _KNOBS: dict[str, dict[str, _Draw]] = {
     "sms": {
-        "setpoint": _knob("setpoint=0.2", "setpoint=0.5"),
+        "setpoint": _knob("setpoint=0.1", "setpoint=0.05"),
         "rate": _knob("rate=0.01"),
         "pause": _knob("pause=ON", "pause=OFF"),
         "units": _knob("units=TESLA"),
         "heater": _knob("heater=OFF"),
     },
     "ips": {
-        "setpoint": _knob("setpoint=0.2", "setpoint=-0.3"),
+        "setpoint": _knob("setpoint=0.04", "setpoint=-0.06"),
         "control": _knob("control=local"),
         "activity": _knob("activity=hold"),
     },
     "ami": {
-        "setpoint": _knob("setpoint=2"),
+        "setpoint": _knob("setpoint=0.1"),
         "pause": _knob("pause=ON"),
         "units": _knob("units=T"),
     },

@@ -76,7 +76,7 @@ class Switcher(Mover):
         if self._switch_since_s is None:
             return self._confirm(reading, Heater.OFF)
         if reading.activity is Activity.RAMPING:
-            return self._twice("rest", lambda: self._foreign("the leads move while the switch cools"))
+            return self._twice("rest", self._moved_while_cooling)
         self._doubts.discard("rest")
         switch = self.limits.switch
         if switch is None or self._now_s - self._switch_since_s < switch.cool_s:
@@ -84,6 +84,14 @@ class Switcher(Mover):
         self._rest_A, self._said_A = reading.output_A, None
         self._to(State.PERSISTENT)
         return self._kept(reading)
+
+    def _moved_while_cooling(self) -> Command:
+        """Somebody moved the leads before the switch had closed: what the coil kept is not what is on record."""
+        self.coil_A, self._coil_known = None, False
+        self.remembered = replace(self.remembered, persistent_A=None, note="the leads moved while the switch cooled")
+        return self._ask(
+            Remember(self.remembered), lambda _outcome: self._foreign("the leads move while the switch cools")
+        )
 
     def _confirm(self, reading: SupplyReading, wanted: Heater) -> Command:
         """Wait until the supply says that the heater is where it was told to be; only then its time begins."""

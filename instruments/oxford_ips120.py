@@ -10,7 +10,6 @@ from typing import ClassVar
 from ..core.capabilities import Activity, Heater, SupplyReading
 from ..core.errors import CommunicationError, DeviceFault, LimitError, ReplyError
 from .link import Link
-from .oxford import decimals
 from .oxford_supply import CLAMPED, HOLD, SLOW_MODES, TO_SET, Status, SupplyReadings
 
 _s_per_min = 60.0
@@ -67,11 +66,16 @@ class IPS120(SupplyReadings):
     # The guard's primitives
 
     def watch(self) -> SupplyReading:
-        """Measure what the leads carry, where they go, how fast, the voltage and the status: five queries."""
+        """Measure what the leads carry, where they go, how fast, the voltage and the status: five queries.
+
+        When the current has lost digits, the look becomes an `inspect`, whose fingerprint says so.
+        """
         with self.link.lock:
-            output_A, time_s = self.read_current(0), self.link.answered_s
+            output, time_s = self.reading(0), self.link.answered_s
+            if self.width(output) < self.full_width:
+                return self.inspect()
             set_A, rate, volts = (self.read_current(number) for number in (5, 6, 1))
-            return self._reading(self.read_status(), time_s, output_A, set_A, rate, volts)
+            return self._reading(self.read_status(), time_s, self.scaled(output), set_A, rate, volts)
 
     def inspect(self) -> SupplyReading:
         """Measure everything; `coil_A` is the recorded current, which means something while the heater is off."""
@@ -82,7 +86,7 @@ class IPS120(SupplyReadings):
             set_A, rate, volts, coil_A = (self.read_current(number) for number in (5, 6, 1, 16))
             status = self.read_status()
             fingerprint = (
-                *fixed, ("digits", str(decimals(output))), ("sweeps", "fast" if status.fast else "slow"),
+                *fixed, ("digits", str(self.width(output))), ("sweeps", "fast" if status.fast else "slow"),
             )  # fmt: skip
             return self._reading(status, time_s, self.scaled(output), set_A, rate, volts, coil_A, fingerprint)
 
@@ -278,6 +282,7 @@ class PS120(IPS120):
     def resolve(self, current: str, rate: str) -> None:
         """One step is one step of the wire."""
         super().resolve("0", "0")
+        self.full_width = self.width(current)
 
     def _aim(self, target_A: float, status: Status) -> None:
         sign = self._signs(status)[1]

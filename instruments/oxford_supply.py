@@ -105,6 +105,7 @@ class SupplyReadings(LetterDriver):
 
     def resolve(self, current: str, rate: str) -> None:
         """Take the resolutions from the digits that the supply shows."""
+        self.full_width = self.width(current)
         self.digits, self.rate_digits = decimals(current), decimals(rate)
         self.current_step_A: float = self.scale * 10.0**-self.digits
         self.rate_step_A_per_min: float = self.scale * 10.0**-self.rate_digits

@@ -490,12 +490,12 @@ def test_a_number_that_lost_digits_on_the_way_is_asked_for_again(ips: OxfordBenc
     ips.fault("answer", text="R+1.5", command="R0")
     assert ips.driver.watch().output_A == 1.5
     assert ips.said == ["R0", "R0", "R5", "R6", "R1", "X"]
-    # Two readings that say the same are believed: the supply was switched to another resolution.
+    # Two readings with fewer digits are another resolution, or lost the same twice: an inspection tells the guard.
+    before = dict(ips.driver.inspect().fingerprint or ())["digits"]
     ips.front("Q0")
-    assert ips.driver.watch().output_A == 1.5
-    ips.said.clear()
-    ips.driver.watch()
-    assert ips.said == ["R0", "R5", "R6", "R1", "X"]
+    reading = ips.driver.watch()
+    assert reading.output_A == 1.5
+    assert (before, dict(reading.fingerprint or ())["digits"]) == ("4", "2")
 
 
 # The PS120-10
