@@ -35,6 +35,7 @@ from .guard_states import (
     Outcome,
     Persist,
     Remember,
+    Remembered,
     Request,
     Rest,
     Result,
@@ -48,6 +49,7 @@ from .guard_states import (
 )
 from .magnet_limits import MagnetLimits, OnEnd
 from .magnet_memory import MagnetMemory, forgetful
+from .quench_record import QuenchRecord
 
 log = logging.getLogger(__name__)
 _OK = Outcome(Result.OK)
@@ -102,9 +104,11 @@ class Guard:
         # Why a field may not be gone to that this magnet alone would stand: the other axes of a vector magnet.
         self.within: Callable[[float], RemanenceError | None] = lambda _target_T: None
         self.machine: Machine | None = None
+        remembered = self._memory.load() if limits is not None else Remembered()
+        self._minute = QuenchRecord(self._memory, name=name, latched=remembered.quench)
         if limits is not None:
             self.machine = Machine(
-                limits, self._memory.load(), name=name, current_step_A=supply.current_step_A,
+                limits, remembered, name=name, current_step_A=supply.current_step_A,
                 zero_relay=supply.reverses_through_zero,
             )  # fmt: skip
 
@@ -318,6 +322,8 @@ class Guard:
         command = machine.decide(clock.now(), request)
         for _ in range(_MOST_COMMANDS):
             if type(command) is Rest:
+                if machine.remembered.quench is not self._minute.latched:
+                    self._latch(machine.remembered.quench)
                 self.alive()
                 if command.error is not None:
                     raise command.error
@@ -335,10 +341,10 @@ class Guard:
         supply = self._supply
         try:
             match command:
-                case Watch():
-                    return supply.watch()
-                case Inspect():
-                    return supply.inspect()
+                case Watch() | Inspect():
+                    reading = supply.watch() if type(command) is Watch else supply.inspect()
+                    self._minute.see(reading)
+                    return reading
                 case Remember():
                     self._memory.store(command.what)
                     return _OK
@@ -402,6 +408,11 @@ class Guard:
         except OSError as error:
             log.warning("%s: %r is not in the magnet's journal: %s", self.name, text, error)
         self.record(text)
+
+    def _latch(self, quench: str) -> None:
+        told = self._minute.latch(quench)
+        if told:
+            self._keep(told)
 
     def _feel(self) -> None:
         """Read what keeps the magnet cold, when its time has come."""
