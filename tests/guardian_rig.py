@@ -103,6 +103,11 @@ class Rig:
 
     def __init__(self, folder: Path, guardian: str = "beside") -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        # The modules are compiled once for all engines of a test worker: that is most of a short life.
+        compiled = next(parent for parent in folder.parents if not parent.name.startswith("test_"))
+        self._environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
+            "REMANENCE_STATE": str(folder / "state"), "PYTHONPYCACHEPREFIX": str(compiled / "compiled"),
+        }  # fmt: skip
         self.folder = folder
         self._describe(guardian, 7180)
         described = read_station(folder / "station.toml")
@@ -138,7 +143,7 @@ class Rig:
         self.child = subprocess.Popen(
             [sys.executable, "engine.py", how],
             cwd=self.folder,
-            env=os.environ | {"REMANENCE_STATE": str(self.folder / "state")},
+            env=self._environment,
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
