@@ -256,6 +256,37 @@ def guardian() -> None:
     _exit(serve(sys.stdin.buffer, sys.stdout))
 
 
+station_app = typer.Typer(no_args_is_help=True, help="Make a station file.", rich_markup_mode=None)
+app.add_typer(station_app, name="station")
+
+
+@station_app.callback()
+def station_options() -> None:
+    """Make a station file."""
+
+
+@station_app.command("init")
+def station_init(
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("station.toml"),
+    resources: Annotated[
+        list[str] | None, typer.Option(help="A VISA resource to ask; all that VISA lists if absent. May be repeated.")
+    ] = None,
+    visa_library: Annotated[str, typer.Option(help="@py for PyVISA-py, @ivi for NI's or Keysight's.")] = "@py",
+) -> None:
+    """Ask every instrument who it is, and propose a station file. Moves nothing.
+
+    Examples:
+      remanence station init
+
+      remanence station init --output rig.toml --visa-library @ivi
+
+      remanence station init --resources GPIB0::8::INSTR --resources TCPIP0::192.168.1.12::7777::SOCKET
+    """
+    from .station_init import init_station
+
+    _exit(init_station(output, resources or [], visa_library=visa_library))
+
+
 def _exit(code: int) -> None:
     if code:
         raise typer.Exit(code)
