@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from remanence.cli.stop import StopSignals
 from remanence.core.clock import VirtualClock
-from remanence.core.records import Column, Outcome, Row
+from remanence.core.records import Column, Event, Outcome, Row
 from remanence.engine.listener import Listener
 from remanence.engine.runner import Runner, RunResult
 from remanence.engine.station import Station
 from remanence.engine.station_file import reference_station
 from remanence.procedures.base import Procedure, Step, wait_until
+from remanence.procedures.hall_loop import HallLoop
 from remanence.storage import read_run
 
 HOLD, CTRL_C = "holds at", signal.SIGINT
@@ -66,7 +67,7 @@ class Case:
         path.write_text(re.sub(r"(?m)^switch = .*$", 'switch = "none"', text), encoding="utf-8")
         self.station = Station.open(path, simulate=True, clock=self.clock)
         self.heard: list[Listener] = []
-        self.procedure = Sweeps()
+        self.procedure: Any = Sweeps()
 
     def signal(self, number: int = CTRL_C) -> None:
         """As the interpreter does it: with the frame that is running."""
@@ -203,3 +204,33 @@ def test_the_first_signal_gives_the_code_unless_somebody_pressed_twice(
     result = case.run()
     assert result.footer.reason == ("Ctrl-C" if first is CTRL_C else "SIGTERM")
     assert case.stop.exit_code(6) == code
+
+
+@pytest.mark.parametrize("nth", range(0, 60, 4))
+def test_wherever_in_a_hall_loop_it_comes_the_magnet_holds_within_two_seconds(case: Case, nth: int) -> None:
+    """In any sleep of the ramp, those inside orders and queries too; on the clock of the laboratory."""
+    magnet = case.station.guards["magnet"]
+    asked_s: list[float] = []
+    held_s: list[float] = []
+    sleeps = 0
+
+    def press() -> None:
+        nonlocal sleeps
+        if magnet.state.value != "RAMP":
+            return
+        sleeps += 1
+        if sleeps == nth + 200 and not asked_s:
+            asked_s.append(case.clock.now())
+            case.stop.handle(CTRL_C, sys._getframe(2))
+
+    class Hears(Listener):
+        def event(self, event: Event) -> None:
+            if event.text == "hold: confirmed" and asked_s:
+                held_s.append(case.clock.now())
+
+    case.heard.append(Hears())
+    case.procedure = HallLoop()
+    case.procedure.max_field_T, case.procedure.period_s = 1.0, 1.5
+    case.clock.press = press
+    ended(case.run())
+    assert held_s[0] - asked_s[0] <= 2.0
