@@ -130,3 +130,38 @@ def test_where_nobody_answers_nothing_is_written(tmp_path: Path):
     assert said.exit_code != 0
     assert "no instrument" in str(said.exception)
     assert not output.exists()
+
+
+def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "my-rig.md").read_text(encoding="utf-8")
+    commands = re.findall(r"(?m)^remanence (.*)$", page)
+    assert [command.split()[0] for command in commands] == ["station", "check", "check", "run", "run"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REMANENCE_STATE", str(tmp_path / "state"))
+    (tmp_path / "hall.toml").write_text(
+        'schema = 1\nprocedure = "HallLoop"\n[parameters]\nmax_field = "50 mT"\nrate = "5 mT/s"\n', encoding="utf-8"
+    )
+    text = STATION.replace("[roles]", '[instruments.second]\ndriver = "remanence.instruments.srs:SR830"\n'
+                           'resource = "GPIB0::9::INSTR"\nwiring = "xy"\n[roles]\nlockin_xy = "second"')  # fmt: skip
+    with rig(tmp_path, text) as laboratory:
+        resources = re.findall(r'resource = "(.*)"', laboratory.path.read_text(encoding="utf-8"))
+        laboratory.path.unlink()
+        asked = [part for resource in resources for part in ("--resources", resource)]
+        assert CliRunner().invoke(main.app, [*commands[0].split(), *asked]).exit_code == 0
+        said = CliRunner().invoke(main.app, commands[1].split())
+        assert "NOT READY: look at magnet guard." in said.output
+        proposed = (tmp_path / "station.toml").read_text(encoding="utf-8")
+        guard = STATION[STATION.index("[guard.magnet]") :]
+        (tmp_path / "station.toml").write_text(
+            proposed[: proposed.index("[guard.magnet]")]
+            + guard
+            + '[watch.cryostat]\nlargest = "310 K"\novershoot = "5 K"\n',
+            encoding="utf-8",
+        )
+        for command in commands[1:3]:
+            said = CliRunner().invoke(main.app, command.split())
+            assert "READY: a run could start." in said.output, said.output
+            assert said.exit_code == 0
+    # The lock-ins of a proposal are wired to nothing: a loop runs, and no coercive field can be in it.
+    said = CliRunner().invoke(main.app, commands[3].split())
+    assert said.exit_code in (0, 7), said.output
