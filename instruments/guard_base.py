@@ -221,9 +221,10 @@ class Base:
     def _hold_answered(self, outcome: Outcome) -> Command:
         self.ramp = None
         if outcome.result is Result.OK:
-            self.coast, self.coast_known = None, True
             self._order = replace(self._order, set_point_A=None)
+            # Where it goes by itself is not over before it was seen at rest: it may acknowledge what it does not do.
             if self.reading is not None and self.reading.activity is Activity.HOLDING and self._fresh():
+                self.coast, self.coast_known = None, True
                 return self._held(self.reading)
         return self._ask(WATCH, self._hold_seen, lambda lost: self._hold_unseen(outcome, lost))
 
