@@ -27,6 +27,7 @@ from ..simulators.faults import Fault
 from ..simulators.sample import SampleSettings
 from ..simulators.visa import VirtualVisaLibrary
 from ..simulators.world import World
+from .driver_names import load_driver
 from .fault_text import read_faults
 from .guard_settings import coldness, field_constant, magnet_limits
 from .heartbeat import Charge, Heartbeat
@@ -41,6 +42,8 @@ from .twin import build_panels, build_world
 CapabilityT = TypeVar("CapabilityT")
 # What an instrument says that has no serial number of its own.
 _NO_SERIAL = re.compile(r"[0#?\s-]*")
+# What a relay can pass on as it comes: bytes in a stream.
+_STREAM = re.compile(r"ASRL.*|TCPIP.*::SOCKET", re.IGNORECASE)
 # What a station that somebody else drives may still be asked for.
 _READABLE: tuple[type, ...] = (FieldSource, Thermometer)
 
@@ -208,9 +211,18 @@ class Station:
             instrument = self.description.instruments[name]
             if entry.serial is None or entry.guardian is None or entry.guardian == "none":
                 continue
+            through = entry.guardian == "through"
+            if through and _STREAM.fullmatch(instrument.resource) is None:
+                raise ConfigError(
+                    f"a guardian cannot relay {instrument.resource}: only a serial port or a TCP socket",
+                    where=place(self.path, ["guard", name, "guardian"]), state="Nothing was sent to any instrument",
+                    do="say beside",
+                )  # fmt: skip
+            driver = load_driver(instrument.driver)
             charge = Charge(
-                entry.guardian, name, instrument.driver, instrument.resource, instrument.options, entry.serial,
-                self.description.visa_library, str(folder.absolute()),
+                entry.guardian, name, f"{driver.__module__}:{driver.__qualname__}", instrument.resource,
+                instrument.options, entry.serial, "@py" if through else self.description.visa_library,
+                str(folder.absolute()),
             )  # fmt: skip
             heartbeat = self.heartbeats[name] = Heartbeat(charge)
             self._open.push(heartbeat)

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+from remanence.core.errors import ConfigError
 from remanence.core.records import Outcome
+from remanence.engine.station import Station
 
-from .guardian_rig import Rig
+from .guardian_rig import STATION, Rig
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -139,3 +141,10 @@ def test_a_process_that_leaves_without_a_word_is_followed_by_its_guardian(tmp_pa
         assert rig.end() == 3
         assert "guardian: hold: confirmed" in rig.orders()
         assert not rig.moves()
+
+
+def test_a_guardian_relays_streams_only_and_says_so_before_anything_is_sent(tmp_path: Path) -> None:
+    text = STATION.format(guardian="through", port=7180).replace("TCPIP0::127.0.0.1::7180::SOCKET", "GPIB0::22::INSTR")
+    (tmp_path / "station.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"station\.toml:\d+: a guardian cannot relay GPIB0::22::INSTR"):
+        Station.open(tmp_path / "station.toml", state=tmp_path / "state")
