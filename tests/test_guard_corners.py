@@ -353,6 +353,53 @@ def test_m11_what_a_person_says_and_no_disk_keeps_is_not_believed(monkeypatch: p
     assert rig.open().state is State.QUENCHED
 
 
+def test_m12_a_cold_coil_whose_leads_are_at_zero_needs_nothing_to_stay_persistent():
+    rig = persisting(State.PERSISTENT)
+    rig.arrive()
+    rig.supply.said.clear()
+    rig.guard.make_persistent()
+    rig.arrive()
+    assert rig.guard.state is State.PERSISTENT
+    assert rig.supply.said == []
+
+
+def test_m7_leads_that_leave_the_coils_current_before_the_heater_begin_the_match_anew():
+    rig = persisting(State.MATCH_LEADS)
+    while rig.supply.lead_A != 20.0:
+        rig.guard.poll()
+        rig.clock.sleep(0.5)
+    rig.wait(2.0)
+    off_s = rig.clock.now()
+    seen_as(rig, lambda look: replace(look, output_A=20.15) if look.time_s < off_s + 30.0 else look)
+    rig.wait(29.0)
+    assert "heater on" not in rig.supply.said
+    rig.arrive()
+    assert rig.supply.heater
+    assert rig.supply.heater_since_s - off_s > 34.0
+    assert not rig.supply.breaches
+
+
+def test_f30_a_retreat_that_is_held_is_still_a_fault():
+    rig = Rig(SWITCHED).persistent(2.0)
+    rig.supply.warm_s = 200.0
+    rig.guard.leave_persistent()
+    rig.arrive()
+    rig.guard.sweep_to(3.0, 0.05)
+    machine = rig.guard.machine
+    assert machine is not None
+    for _ in range(200):
+        rig.guard.poll()
+        if machine._retreat:  # pyright: ignore[reportPrivateUsage]
+            break
+        rig.clock.sleep(1.0)
+    with pytest.raises(DeviceFault, match="wait until the leads are back"):
+        rig.guard.sweep_to(0.0, 0.05)
+    with pytest.raises(DeviceFault, match="does not follow"):
+        rig.guard.hold()
+    assert rig.guard.state is State.FAULT
+    assert not rig.supply.going
+
+
 # M29: looks
 
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from remanence.core.capabilities import Activity
 from remanence.core.clock import VirtualClock
-from remanence.core.errors import DeviceFault, LimitError
+from remanence.core.errors import CommunicationError, DeviceFault, LimitError
 from remanence.instruments.guard import Guard
 from remanence.instruments.guard_states import State
 from remanence.instruments.guard_vector import Ball, Box, VectorGuard
 
-from .punishing import LIMITS, Punishing
+from .punishing import LIMITS, LOST, REFUSED, Punishing
 
 _AXIS = replace(LIMITS, largest_A=10.0, segments=((10.0, 0.5),), settle_s=0.0)
 
@@ -139,3 +139,29 @@ def test_hold_stops_every_axis():
 def test_every_corner_counts():
     corners = list(product((0.0, 0.6), repeat=3))
     assert [Ball(1.0).holds(dict(zip("xyz", corner, strict=True))) for corner in corners].count(False) == 1
+
+
+def test_m24_hold_reaches_every_axis_although_one_does_not_answer():
+    rig = Rig()
+    rig.vector.sweep_to({"x": 0.5, "y": 0.5, "z": 0.5}, 0.05)
+    rig.vector.poll()
+    rig.supplies["x"].fault_for = lambda _order: LOST
+    with pytest.raises(CommunicationError, match="did not confirm"):
+        rig.vector.hold()
+    assert rig.supplies["x"].going
+    assert not rig.supplies["y"].going
+    assert not rig.supplies["z"].going
+
+
+@pytest.mark.parametrize("other", ["", LOST])
+def test_m24_an_axis_that_cannot_begin_holds_the_others_and_its_error_is_told(other: str):
+    rig = Rig()
+    rig.supplies["z"].fault_for = lambda order: REFUSED if order.startswith("rate") else ""
+    notes: list[str] = []
+    rig.guards["x"].record = notes.append
+    rig.supplies["x"].fault_for = lambda order: other if order == "hold" and "go" in rig.supplies["x"].said else ""
+    with pytest.raises(DeviceFault, match="refused"):
+        rig.vector.sweep_to({"x": 0.5, "y": 0.5, "z": 0.5}, 0.05)
+    assert "go" not in rig.supplies["z"].said
+    assert not rig.supplies["y"].going
+    assert any("hold after trouble with z" in note for note in notes) is bool(other)
