@@ -48,6 +48,8 @@ _COAST_STEPS_s = (*(5.0,) * 12, *(60.0,) * 12, *(600.0,) * 6, 4 * 3600.0, _COAST
 _MOST_MESSAGES = 6000
 # The time of a reading is the middle of its query, and a query may take its deadline.
 _NEAR_s = 0.7
+# So long after a hand turned a knob nobody knows whose order the supply follows.
+_HAND_s, _SLACK_A = 30.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Night:
                 driver.verify()
                 guard = self._guard(cast(MagnetPowerSupply, driver))
                 guard.take_over()
+                self._latched(guard)
             except (RemanenceError, pyvisa.errors.Error, OSError) as error:
                 self._note(f"cannot open: {error}")
                 self.rig.wait(20.0)
@@ -203,9 +206,21 @@ class Night:
 
     def _sweep(self, guard: Guard, target_A: float, rate_A_per_s: float, for_s: float) -> None:
         guard.sweep_to(target_A * TESLA_PER_AMPERE, rate_A_per_s * TESLA_PER_AMPERE)
+        self._on_the_way(target_A)
         arrived = self._follow(guard, for_s)
         if arrived and guard.state is State.DRIVEN:
             self._at(target_A)
+
+    def _on_the_way(self, target_A: float) -> None:
+        """It was told to go: the supply goes there, or to a point on the way."""
+        magnet, now_s = self.rig.world.magnet, self.rig.clock.now()
+        if magnet.quenched or any(
+            fault.kind == "turned" and abs(fault.at_s - now_s) < _HAND_s for fault in self.faults
+        ):
+            return
+        low_A, high_A = sorted((magnet.lead_current(now_s), target_A))
+        if magnet.ramping(now_s) and not low_A - _SLACK_A <= magnet.target() <= high_A + _SLACK_A:
+            self._breach("M5", f"told to go to {target_A:g} A, it goes to {magnet.target():.3f} A")
 
     def _at(self, target_A: float) -> None:
         """It says that it is at the field; see whether it is."""
@@ -231,6 +246,11 @@ class Night:
         if math.isfinite(look.field_T) and guard.state not in _COLD:
             self._check(look.field_T / TESLA_PER_AMPERE, look.time_s)
         return look.activity
+
+    def _latched(self, guard: Guard) -> None:
+        """A quench that was told is told again by the next process, until a person has cleared it."""
+        if self._quench_told and guard.state is not State.QUENCHED:
+            self._breach("M13", f"a quench was forgotten over a restart: {guard.state}")
 
     def _remembered(self) -> None:
         """What the coil keeps is on record before the leads leave it; a clamp is a person's to open."""
@@ -316,6 +336,7 @@ class Night:
                 if self.rig.world.magnet.quenched:
                     self.rig.world.magnet.recover()
                 guard.clear_quench("operator", "helium is back, coil cold")
+                self._quench_told = False
             elif guard.state in (State.FOREIGN, State.FAULT):
                 guard.acknowledge_foreign("operator")
         except RemanenceError as error:
