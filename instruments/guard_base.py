@@ -255,6 +255,7 @@ class Base:
 
     def _not_held(self, error: RemanenceError) -> Command:
         self._abandon()
+        self._standing = self._standing or error
         if self.state not in LATCHED and self.state is not State.COMM_LOST:
             self._standing = error
             self._to(State.FAULT)

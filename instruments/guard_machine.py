@@ -156,7 +156,7 @@ class Machine(Switcher):
     def _barred(self) -> RemanenceError | None:
         """Why nothing may be asked in this state."""
         if self.state in (State.QUENCHED, State.FOREIGN, State.FAULT, State.MONITOR):
-            return self._standing
+            return self._standing or self._error(f"the magnet is in {self.state}", "look at the supply")
         if self._retreat:
             return self._error(self._retreat, "wait until the leads are back where the coil should be")
         if self.state is State.DISARMED:

@@ -437,3 +437,19 @@ def test_m14_a_hold_that_is_acknowledged_and_not_done_claims_no_rest(ours: bool,
         rig.guard.hold()
     # Whoever watches over this program is not told that the magnet rests.
     assert moving[-1] is True
+
+
+def test_a_person_whose_supply_does_not_hold_leaves_no_magnet_that_obeys_in_silence() -> None:
+    """A ramp of somebody else's, acknowledged, that the supply does not stop: nothing is taken for done."""
+    rig = Rig()
+    rig.wait(12.0)
+    rig.supply.set_point_A, rig.supply.going = 30.0, True
+    with pytest.raises(DeviceFault, match=r"not by our order|set point"):
+        rig.wait(12.0)
+    rig.supply.fault_for = lambda order: IGNORED if order == "hold" else ""
+    with pytest.raises(RemanenceError, match="told to hold"):
+        rig.guard.acknowledge_foreign("Ada")
+    with pytest.raises(RemanenceError):
+        rig.guard.poll()
+    with pytest.raises(RemanenceError):
+        rig.guard.sweep_to(0.0, 0.05)
