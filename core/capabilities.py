@@ -4,6 +4,7 @@ A driver satisfies a capability by having its members; nothing is registered or 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -160,6 +161,32 @@ class FieldSource(Protocol):
     @property
     def set_point_T(self) -> float:
         """The target the supply was last told (T)."""
+        ...
+
+
+@runtime_checkable
+class VectorFieldSource(Protocol):
+    """A vector magnet as a procedure sees it: several axes, always through one guard. Fields are by axis, in T."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes."""
+        ...
+
+    def read_field(self) -> dict[str, float]:
+        """Measure the field of each axis."""
+        ...
+
+    def sweep_to(self, field_T: Mapping[str, float], rate_T_per_s: float) -> None:
+        """Start towards a field and return at once; an axis that is not named stays.
+
+        Raises:
+            LimitError: the field, or the way to it, is not what the magnet stands; nothing was sent.
+        """
+        ...
+
+    def hold(self) -> None:
+        """Stop every axis where it is and stay."""
         ...
 
 

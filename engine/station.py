@@ -14,12 +14,13 @@ from typing import Any, Self, TypeVar
 
 import pyvisa
 
-from ..core.capabilities import FieldSource, HeaterLoop, MagnetPowerSupply, Thermometer
+from ..core.capabilities import FieldSource, HeaterLoop, MagnetPowerSupply, Thermometer, VectorFieldSource
 from ..core.clock import Clock, SystemClock, VirtualClock, asleep_s
 from ..core.errors import ConfigError, RemanenceError, StationLocked, StorageError
 from ..core.records import InstrumentRecord
 from ..instruments.driver import Driver
 from ..instruments.guard import Guard
+from ..instruments.guard_vector import Ball, Box, VectorGuard
 from ..instruments.magnet_memory import DiskFiles, Files, MagnetMemory, MemoryFiles
 from ..instruments.thermal_watch import ThermalLimits
 from ..simulators.fault_schedule import FaultSchedule
@@ -45,7 +46,7 @@ _NO_SERIAL = re.compile(r"[0#?\s-]*")
 # What a relay can pass on as it comes: bytes in a stream.
 _STREAM = re.compile(r"ASRL.*|TCPIP.*::SOCKET", re.IGNORECASE)
 # What a station that somebody else drives may still be asked for.
-_READABLE: tuple[type, ...] = (FieldSource, Thermometer)
+_READABLE: tuple[type, ...] = (FieldSource, VectorFieldSource, Thermometer)
 
 
 def _state(folder: Path | None) -> Path:
@@ -74,6 +75,8 @@ class Station:
         self.faults: FaultSchedule | None = None
         self.instruments: dict[str, Driver] = {}
         self.guards: dict[str, Guard] = {}
+        # Vector magnets, each before the guards of its axes.
+        self.vectors: dict[str, VectorGuard] = {}
         self.identities: dict[str, str] = {}
         # What the instruments of a rig say is their serial number; empty where one tells none.
         self.serials: dict[str, str] = {}
@@ -238,6 +241,15 @@ class Station:
                 if not self.look_only:
                     guard.take_over()
 
+        for name, entry in self.description.vector.items():
+            axes = {
+                axis: self.guards[instrument] for axis, instrument in entry.axes.items() if instrument in self.guards
+            }
+            if len(axes) < len(entry.axes):
+                continue  # a supply did not open, and was told
+            boxes = [Box({axis: box.get(axis, 0.0) for axis in entry.axes}) for box in entry.boxes]
+            self.vectors[name] = VectorGuard(axes, [Ball(entry.largest_field), *boxes], name=name)
+
     def _watch_loops(self) -> None:
         for name, entry in self.description.watch.items():
             loop = self.instruments.get(name)
@@ -316,9 +328,10 @@ class Station:
             )
         if self.locked is not None and capability not in _READABLE:
             raise self.locked
-        if instrument_name not in self.instruments:
+        if instrument_name not in self.instruments and instrument_name not in self.vectors:
             raise ConfigError(f"{instrument_name!r}, which the role {name!r} needs, did not open", where=str(self.path))
-        candidate: Any = self.guards.get(instrument_name, self.instruments[instrument_name])
+        magnets: dict[str, Any] = {**self.guards, **self.vectors}
+        candidate: Any = magnets.get(instrument_name) or self.instruments[instrument_name]
         if not isinstance(candidate, capability):
             raise ConfigError(
                 f"{instrument_name!r} is no {capability.__name__}, which the role {name!r} needs", where=str(self.path)

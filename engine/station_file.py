@@ -163,6 +163,18 @@ class SimulationEntry(_Strict):
     contacts: ContactsEntry = ContactsEntry()
 
 
+class VectorEntry(_Strict):
+    """A vector magnet: its axes by the instruments that drive them, and the fields that it stands together.
+
+    `largest_field` is the largest magnitude. `boxes` are more fields that are allowed, each up to a component by axis:
+    a magnet that stands 9 T along one axis alone, and 1 T in any direction.
+    """
+
+    axes: dict[str, str] = Field(min_length=2)
+    largest_field: Annotated[float, _unit("T")] = Field(gt=0)
+    boxes: tuple[dict[str, Annotated[float, _unit("T")]], ...] = ()
+
+
 class StationFile(_Strict):
     """A whole `station.toml`."""
 
@@ -177,6 +189,7 @@ class StationFile(_Strict):
     roles: dict[str, str]
     guard: dict[str, GuardEntry] = Field(default_factory=dict[str, GuardEntry])
     watch: dict[str, WatchEntry] = Field(default_factory=dict[str, WatchEntry])
+    vector: dict[str, VectorEntry] = Field(default_factory=dict[str, VectorEntry])
     simulation: SimulationEntry = SimulationEntry()
 
 
@@ -198,6 +211,27 @@ def bench(name: str) -> Path:
     return benches[name]
 
 
+def _check_vector(station: StationFile, path: Path, name: str, vector: VectorEntry) -> None:
+    if name in station.instruments:
+        raise ConfigError(f"{name!r} is an instrument and a vector magnet", where=place(path, ["vector", name]))
+    for axis, instrument in vector.axes.items():
+        if instrument not in station.guard:
+            known = nearest(instrument, [*station.guard])
+            raise ConfigError(
+                f"the axis {axis!r} is driven by {instrument!r}, which has no guard: {known}",
+                where=place(path, ["vector", name, "axes"]),
+            )
+    if len(set(vector.axes.values())) < len(vector.axes):
+        raise ConfigError("two axes have the same supply", where=place(path, ["vector", name, "axes"]))
+    for box in vector.boxes:
+        for axis in box:
+            if axis not in vector.axes:
+                raise ConfigError(
+                    f"a box names the axis {axis!r}: {nearest(axis, [*vector.axes])}",
+                    where=place(path, ["vector", name, "boxes"]),
+                )
+
+
 def read_station(path: Path, *, drivers: bool = True) -> StationFile:
     """Read and check a station file; without `drivers`, instruments may name their front panel only.
 
@@ -211,8 +245,10 @@ def read_station(path: Path, *, drivers: bool = True) -> StationFile:
                 f"the instrument {name!r} has no driver{', it can only be simulated' if entry.panel else ''}",
                 where=place(path, ["instruments", name]),
             )
+    for name, vector in station.vector.items():
+        _check_vector(station, path, name, vector)
     for role, name in station.roles.items():
-        if name not in station.instruments:
+        if name not in station.instruments and name not in station.vector:
             raise ConfigError(
                 f"role {role!r} names {name!r}, which is no instrument", where=place(path, ["roles", role])
             )

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Protocol
 
 from ..core.capabilities import Activity, SupplyStatus
-from ..core.errors import CommunicationError, LimitError, RemanenceError
+from ..core.errors import CommunicationError, DeviceFault, LimitError, RemanenceError
 from .guard import Guard
 
 Vector = Mapping[str, float]
@@ -75,6 +75,11 @@ class VectorGuard:
             # Whoever moves one axis alone is asked for the others.
             guard.within = lambda target_T, axis=axis: self._alone(axis, target_T)
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes."""
+        return tuple(self.guards)
+
     def read_field(self) -> dict[str, float]:
         """Measure the field of each axis (T)."""
         return {axis: guard.read_field().field_T for axis, guard in self.guards.items()}
@@ -84,11 +89,18 @@ class VectorGuard:
 
         Raises:
             LimitError: the field, or the way to it, is not inside what the magnet stands; nothing was sent.
+            DeviceFault: where an axis is is not known; nothing was sent.
         """
         unknown = sorted(set(field_T) - set(self.guards))
         if unknown or not all(math.isfinite(value) for value in field_T.values()):
             raise self._outside(f"{dict(field_T)} is no field of the axes {', '.join(self.guards)}")
         here = self.read_field()
+        lost = sorted(axis for axis, value in here.items() if math.isnan(value))
+        if lost:
+            raise DeviceFault(
+                f"the field of {', '.join(lost)} is not known yet", where=self.name,
+                state="Nothing was sent to the magnet", do="wait until its switch is known to be warm",
+            )  # fmt: skip
         there = here | dict(field_T)
         between = {axis: _lowered(here[axis], there[axis]) for axis in here}
         for start, stop in ((here, between), (between, there)):
