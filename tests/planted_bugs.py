@@ -22,19 +22,20 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Bug:
-    """One bug; `supply` is where it is looked for, empty for all of them."""
+    """One bug; `supply` is where it is looked for, empty for all of them, `seen_at` the first seed that showed it."""
 
     name: str
     plant: Plant
     supply: str = ""
+    seen_at: int = 0
 
 
 BUGS: list[Bug] = []
 
 
-def bug(name: str, supply: str = "") -> Callable[[Plant], Plant]:
+def bug(name: str, supply: str = "", seen_at: int = 0) -> Callable[[Plant], Plant]:
     def keep(plant: Plant) -> Plant:
-        BUGS.append(Bug(name, plant, supply))
+        BUGS.append(Bug(name, plant, supply, seen_at))
         return plant
 
     return keep
@@ -59,7 +60,7 @@ def reads_leniently(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AMI430, "watch", watch)
 
 
-@bug("a late reply answers the next query: no re-synchronisation (pymeasure, QCoDeS)", "ami")
+@bug("a late reply answers the next query: no re-synchronisation (pymeasure, QCoDeS)", "ami", seen_at=19)
 def _(patch: pytest.MonkeyPatch) -> None:
     reads_leniently(patch)
     patch.setattr(Line, "_get_in_step", lambda self: self._greet() if self._greeting_due else None)
@@ -78,7 +79,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Link, "_disconnect", patient)
 
 
-@bug("two replies to one query are taken as one after the other", "ami")
+@bug("two replies to one query are taken as one after the other", "ami", seen_at=19)
 def _(patch: pytest.MonkeyPatch) -> None:
     reads_leniently(patch)
     patch.setattr(Line, "look_behind", lambda self, command, reply: None)
@@ -149,7 +150,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 # Order
 
 
-@bug("go before the set point (pymeasure, IPS120-10)")
+@bug("go before the set point (pymeasure, IPS120-10)", seen_at=293)
 def _(patch: pytest.MonkeyPatch) -> None:
     real = guard.Guard._order
 
@@ -171,7 +172,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@bug("nothing is read back: neither rate nor set point")
+@bug("nothing is read back: neither rate nor set point", seen_at=90)
 def _(patch: pytest.MonkeyPatch) -> None:
     real = guard.Guard._order
 
@@ -190,7 +191,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(guard_mover.Mover, "_ready", lambda self, reading: self._ask(guard_base.GO, self._gone))
 
 
-@bug("a hold is believed without a look")
+@bug("a hold is believed without a look", seen_at=125)
 def _(patch: pytest.MonkeyPatch) -> None:
     real = guard.Guard._order
 
@@ -209,7 +210,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 # Arrival and watching
 
 
-@bug("at rest is taken for at the field (pymeasure: a power cycle is an arrival)")
+@bug("at rest is taken for at the field (pymeasure: a power cycle is an arrival)", seen_at=51)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(guard_mover.Ramp, "near", lambda self, reading: reading.activity is Activity.HOLDING)
     patch.setattr(guard_mover.Ramp, "there", lambda self, reading: reading.activity is Activity.HOLDING)
@@ -222,7 +223,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(guard_mover.Mover, "_settling", settled)
 
 
-@bug("a quench is overlooked (pymeasure, IPS120-10; QCoDeS, 4G)")
+@bug("a quench is overlooked (pymeasure, IPS120-10; QCoDeS, 4G)", seen_at=43)
 def _(patch: pytest.MonkeyPatch) -> None:
     real = guard_base.Base._screen
 
@@ -236,7 +237,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(guard_base.Base, "_quench", lambda self, what, reading: self._then(reading))
 
 
-@bug("a quench is forgotten when the program starts anew")
+@bug("a quench is forgotten when the program starts anew", seen_at=221)
 def _(patch: pytest.MonkeyPatch) -> None:
     real = MagnetMemory.load
     patch.setattr(MagnetMemory, "load", lambda self: replace(real(self), quench=""))
@@ -258,7 +259,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(guard_base.Base, "_doubt", lambda self, reading: None)
 
 
-@bug("a clamped output is released by the program", "ips")
+@bug("a clamped output is released by the program", "ips", seen_at=329)
 def _(patch: pytest.MonkeyPatch) -> None:
     from remanence.instruments.oxford_ips120 import IPS120
 
@@ -352,14 +353,3 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @bug("the sign of a supply with a polarity relay is remembered, not read", "sms")
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cryogenic.SMS120C, "direction", 1)
-
-
-@bug("the way through zero is one piece for a supply whose relay turns there", "sms")
-def _(patch: pytest.MonkeyPatch) -> None:
-    real = guard_path.plan
-
-    def through(limits: Any, start_A: float, stop_A: float, rate: float, step_A: float) -> Any:
-        pieces = real(limits, start_A, stop_A, rate, step_A)
-        return [piece for piece in pieces if piece.stop_A != 0.0 or stop_A == 0.0]
-
-    patch.setattr(guard_mover, "plan", through)
