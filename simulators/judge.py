@@ -154,7 +154,9 @@ class MagnetJudge:
         for a, b in spans:
             near, far = sorted((abs(a), abs(b)))
             lower = 0.0
-            for upper, rate in self.rules.segments:
+            for edge, rate in self.rules.segments:
+                # Arrived at an edge is within the tolerance of it, and the coil follows its leads late.
+                upper = edge + self.rules.tolerance_A
                 total_s += max(0.0, min(far, upper) - max(near, lower)) / rate
                 lower = upper
             # Beyond the last segment there is no allowed rate; the way back down is at the last one's.
