@@ -24,6 +24,9 @@ from .station_rig import STATION, Rig, rig
 SWITCH = 'switch = { warm_time = "20 s", cool_time = "20 s", match = "0.1 A", leads_rate = "0.5 A/s" }'
 SWITCHED = STATION.replace('switch = "none"', SWITCH)
 
+# A rig behind sockets, in real time: two minutes of waiting.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
