@@ -25,6 +25,7 @@ from .. import procedures
 from ..core.errors import ConfigError
 from ..core.quantities import parse
 from ..procedures.base import Procedure
+from .guard_settings import field_constant, magnet_limits
 from .station_file import StationFile
 from .toml_file import nearest, place, read_toml
 
@@ -155,14 +156,25 @@ def check_limits(procedure: Procedure, station: StationFile, station_path: Path,
     `places` says where a recipe or a command line gives each key.
 
     Raises:
-        ConfigError: with the place of the number and of the limit.
+        ConfigError: with the place of the number and of the limit; or the station says too little of its magnet for it
+            to be moved at all.
     """
     name = station.roles.get("field", "")
     guard = station.guard.get(name)
     values = procedure.values()
-    if guard is None or "max_field_T" not in values:
+    if "max_field_T" not in values or (guard is None and name not in station.instruments):
         return
-    # What the file does not say the guard will: such a magnet is only monitored.
+    if guard is not None and guard.supply != "managed" and field_constant(station, name) is None:
+        return  # it may be misspelt among the driver's options: opening the driver names what it is near
+    try:
+        magnet_limits(station, station_path, name)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{name} would only be monitored, and {type(procedure).__name__} moves it: {error.what}", where=error.where,
+            state="Nothing was sent to the magnet", do="give the setting in the station file",
+        ) from error  # fmt: skip
+    if guard is None:
+        return
     if guard.largest_field is not None and values["max_field_T"] > guard.largest_field:
         raise ConfigError(
             f"max_field {values['max_field_T']:g} T is above the station limit {guard.largest_field:g} T "

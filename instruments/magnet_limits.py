@@ -120,7 +120,8 @@ class MagnetLimits:
             yield "segments", "the rate segments must rise in field"
         # The digits of a field constant: an edge of 15 T and a limit of 15 T are the same.
         if edges[-1] < self.largest_A * (1 - 1e-9):
-            yield "segments", "the rate segments end below the largest field"
+            ends_T, largest_T = edges[-1] * self.tesla_per_ampere, self.largest_A * self.tesla_per_ampere
+            yield "segments", f"the rate segments end at {ends_T:g} T, below the largest field {largest_T:g} T"
         if self.inductance_H is not None and self.voltage_limit_V is not None and not self.managed:
             fastest = max(rate for _edge, rate in self.segments)
             voltage = self.inductance_H * fastest
