@@ -81,7 +81,7 @@ def geometry_factor(
     reach_m = 0.5 * math.hypot(*size_m) + radial_offset_m + spread_m
     if reach_m > 0.8 * coils.radius_m:
         raise ValueError(
-            f"the film may reach {reach_m * 1e3:.1f} mm from the axis, in coils of radius {coils.radius_m * 1e3:.1f} mm: "
+            f"the film may reach {reach_m * 1e3:.1f} mm from the axis, the coils {coils.radius_m * 1e3:.1f} mm: "
             "check size_m and radial_offset_m, which are in metres"
         )
     angle_deg = ORIENTATIONS[orientation]
