@@ -24,7 +24,8 @@ def test_every_package_on_disk_is_mapped_and_nothing_else():
     mapped = packages_on_disk()
     assert set(MAPPED) == mapped
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == mapped
-    assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == mapped
+    # import-linter finds a package within a room by itself, and takes no root inside another.
+    assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == {name for name in mapped if name.count(".") == 1}
 
 
 def test_the_root_is_a_namespace_and_holds_no_module():
