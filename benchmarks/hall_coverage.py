@@ -31,7 +31,7 @@ CLEAN, HARDER, HARDEST = 1.2, 1.5, 2.0
 EFFICIENCY = {
     "strong two-band curvature": HARDER, "Langevin S-shape": HARDER, "rate changes at 0.3 T": HARDER,
     "long filter, unknown readback delay": HARDER, "NaN, spikes, gap": HARDER, "step and settle": HARDER,
-    "faint AHE": HARDER, "no R_xx": HARDER,
+    "faint AHE": HARDER, "no R_xx": HARDER, "field readback glitches": HARDER, "paused sweep": HARDER,
     "skewed reversal": HARDEST, "two-step reversal": HARDEST, "erf reversal": HARDEST, "relay ensemble": HARDEST,
     "trapped field": HARDEST, "random-walk EMF": HARDEST,
 }  # fmt: skip
@@ -149,9 +149,9 @@ def false_claim(claim: Claim, hall: HallRun) -> bool:
         return bool(claim.coercive or claim.up)
     if truth.expect == "prefix":
         B = hall.frame["field_T"].to_numpy()
-        bottom = int(np.argmin(B))
+        bottom = int(np.nanargmin(B))
         fell = B[bottom] < -truth.down_T
-        rose = fell and B[bottom:].max() > truth.up_T
+        rose = fell and np.nanmax(B[bottom:]) > truth.up_T
         return bool(claim.coercive and not rose) or bool(claim.down and not fell)
     return False
 
@@ -183,7 +183,9 @@ def report(name: str, judged: list[Judged]) -> bool:
         print("  +B_C, −B_C apart: " + "; ".join(f"covered {cover(z):.1f} %, z {np.nanmean(z):+.2f}" for z in both))
     error, u = (np.array([getattr(j, key) for j in judged]) * 1e3 for key in ("error_T", "u_T"))
     if np.isfinite(error).any():
-        print(f"  |error| median {np.nanmedian(np.abs(error)):.3f} mT, u median {np.nanmedian(u):.3f} mT")
+        least = np.array([j.bound_T for j in judged])
+        over = f" = {np.nanmedian(u / least / 1e3):.2f} bounds" if np.isfinite(least).any() else ""
+        print(f"  |error| median {np.nanmedian(np.abs(error)):.3f} mT, u median {np.nanmedian(u):.3f} mT{over}")
     for text, kept in limits:
         print(f"  {'PASS' if kept else 'FAIL'}  {text}")
     worst = sorted((j for j in judged if np.isfinite(j.z)), key=lambda j: -abs(j.z))[:6]

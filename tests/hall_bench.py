@@ -20,10 +20,12 @@ CHARGE_C = 1.602176634e-19
 class Truth:
     """Everything that makes a run, SI. `up_T` and `down_T` are magnitudes: the loop crosses zero at +up and −down."""
 
-    # The sweep: set points in turn from 0, rates by |B| (limit, rate), seconds spent at each set point.
+    # The sweep: set points in turn from the start, rates by |B| (limit, rate), seconds spent at each set point.
+    start_T: float = 0.0
     turns_T: tuple[float, ...] = (1.0, -1.0, 1.0, 0.0)
     rates: tuple[tuple[float, float], ...] = ((np.inf, 2e-3),)
     dwell_s: float = 20.0
+    pause: tuple[float, float] | None = None  # at this field on leg 1 the sweep stands still, for so many seconds
     grid_T: tuple[float, float] | None = None  # step and settle: pitch below 0.2 T, pitch above
     settle_s: float = 0.0
     # The loop
@@ -72,14 +74,15 @@ class Truth:
 
 def knots(truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners of the commanded field in time, and the leg that each corner ends (the dwell belongs to the leg before)."""
-    t, B, leg = [0.0, truth.dwell_s], [0.0, 0.0], [0, 0]
+    t, B, leg = [0.0, truth.dwell_s], [truth.start_T] * 2, [0, 0]
     for number, stop in enumerate(truth.turns_T):
         for target in _stops(B[-1], stop, truth):
             t.append(t[-1] + abs(target - B[-1]) / _rate((target + B[-1]) / 2, truth))
             B.append(target)
             leg.append(number)
-            if truth.grid_T:
-                t.append(t[-1] + truth.settle_s)
+            held = truth.pause and number == 1 and target == truth.pause[0]
+            if truth.grid_T or held:
+                t.append(t[-1] + (truth.pause[1] if held else truth.settle_s))
                 B.append(target)
                 leg.append(number)
         if not truth.grid_T:
@@ -102,7 +105,7 @@ def _stops(start: float, stop: float, truth: Truth) -> list[float]:
         inner = np.concatenate([-side[:0:-1], side])
     else:
         limits = [limit for limit, _ in truth.rates if np.isfinite(limit)]
-        inner = np.array([s * limit for limit in limits for s in (-1, 1)])
+        inner = np.unique([s * limit for limit in limits for s in (-1, 1)] + ([truth.pause[0]] if truth.pause else []))
     between = np.sort(inner[(inner > min(start, stop)) & (inner < max(start, stop))])
     return [*(between if stop > start else between[::-1]), stop]
 
@@ -156,8 +159,9 @@ def branch(x: np.ndarray, truth: Truth) -> np.ndarray:
 
 def magnetisation(B: np.ndarray, truth: Truth) -> np.ndarray:
     """m along a path that begins demagnetised."""
+    up = np.sign(truth.start_T)  # a run that begins in a large field begins saturated
     if truth.shape == "relays":
-        return relays(B, *relay_thresholds(truth))
+        return relays(B, *relay_thresholds(truth), start=up)
 
     def rising(path):
         return (1 + branch((path - truth.up_T) / truth.width_T, truth)) / 2
@@ -165,7 +169,7 @@ def magnetisation(B: np.ndarray, truth: Truth) -> np.ndarray:
     def falling(path):
         return (1 - branch((-path - truth.down_T) / truth.width_T, truth)) / 2
 
-    return 2 * remembered(B, rising, falling) - 1
+    return 2 * remembered(B, rising, falling, (1 + up) / 2) - 1
 
 
 def relay_thresholds(truth: Truth) -> tuple[np.ndarray, np.ndarray]:
@@ -179,21 +183,23 @@ def relay_thresholds(truth: Truth) -> tuple[np.ndarray, np.ndarray]:
     return c + u, -c + u
 
 
-def relays(B: np.ndarray, up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """m of an ensemble of relays along a path; demagnetised at the start."""
+def relays(B: np.ndarray, up: np.ndarray, down: np.ndarray, start: float = 0.0) -> np.ndarray:
+    """m of an ensemble of relays along a path that begins demagnetised, or saturated up (1) or down (−1)."""
     state = np.where(up + down > 0, -1, 1)
     state[up + down == 0] = np.where(np.arange(np.sum(up + down == 0)) % 2, 1, -1)
+    if start:
+        state[:] = start
     m = np.empty(len(B))
     for piece in one_sided_ramps(B):
         path = B[piece]
-        base = state.mean()
+        base = int(state.sum())  # whole numbers, so that a minor loop closes bit for bit
         if path[-1] >= path[0]:
             thresholds = np.sort(up[state < 0])
-            m[piece] = base + 2 * np.searchsorted(thresholds, path, "right") / len(up)
+            m[piece] = (base + 2 * np.searchsorted(thresholds, path, "right")) / len(up)
             state[(state < 0) & (up <= path[-1])] = 1
         else:
             thresholds = np.sort(-down[state > 0])
-            m[piece] = base - 2 * np.searchsorted(thresholds, -path, "right") / len(up)
+            m[piece] = (base - 2 * np.searchsorted(thresholds, -path, "right")) / len(up)
             state[(state > 0) & (down >= path[-1])] = -1
     return m
 
@@ -220,13 +226,14 @@ def trapped_T(B: np.ndarray, truth: Truth) -> np.ndarray:
     """The flux left in the coil: against the last large field, gone where the field is large itself."""
     if not truth.trapped_T:
         return np.zeros_like(B)
-    largest = max(abs(B) for B in truth.turns_T)
+    largest = max(abs(B) for B in (truth.start_T, *truth.turns_T))
 
     def rising(path):
         x = np.clip((path / largest - 0.4) / 0.5, 0, 1)
         return x * x * (3 - 2 * x)
 
-    sign = 2 * remembered(B, rising, lambda path: 1 - rising(-path)) - 1
+    begun = (1 + np.sign(truth.start_T)) / 2
+    sign = 2 * remembered(B, rising, lambda path: 1 - rising(-path), begun) - 1
     return -sign * truth.trapped_T / (1 + (B / truth.trapped_scale_T) ** 2)
 
 
@@ -268,8 +275,7 @@ class HallRun:
 def fine_path(truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times fine enough for the filter, the commanded field, and the field in the magnet that follows it."""
     t_knots, B_knots, _ = knots(truth)
-    shortest = min(x for x in (truth.time_constant_s, truth.magnet_lag_s or np.inf, 8 * 0.25))
-    dt = truth.row_s / np.ceil(truth.row_s / (shortest / 8))
+    dt = truth.row_s / np.ceil(truth.row_s / min(truth.time_constant_s / 8, 0.25))
     t = np.arange(0.0, t_knots[-1], dt)
     B = np.interp(t, t_knots, B_knots)
     return t, B, low_pass(B, dt, truth.magnet_lag_s, 1)
@@ -287,7 +293,9 @@ def measure(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
     """The rows of one run, with every column; a class then drops what its laboratory does not record."""
     t, _, magnet = fine_path(truth)
     dt = t[1] - t[0]
-    rows = row_times(truth, rng)
+    # A reading is one sample of the filter: between samples, one would average noise that the filter let through.
+    taken = np.round(row_times(truth, rng) / dt).astype(int)
+    rows = t[taken]
     density = truth.noise_ohm_per_root_Hz / np.sqrt(2 * dt)
     channels = []
     for n, clean in enumerate(resistances(magnet, t, truth)):
@@ -296,7 +304,7 @@ def measure(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
         seen = seen + low_pass(np.append(0.0, hiss), dt, truth.time_constant_s, truth.poles, "zoh")[-len(t) :]
         if truth.walk_ohm_per_root_s:
             seen = seen + np.cumsum(rng.normal(0, truth.walk_ohm_per_root_s * np.sqrt(dt), len(t)))
-        channels.append(np.interp(rows + 0.03 * n, t, seen))
+        channels.append(seen[taken + n * int(np.round(0.03 / dt))])
     told = rows + truth.field_offset_s
     t_knots, B_knots, legs = knots(truth)
     B = np.interp(told - truth.readback_age_s, t_knots, B_knots) + rng.normal(0, truth.readback_noise_T, len(rows))

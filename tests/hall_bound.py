@@ -94,32 +94,39 @@ def fisher(J: np.ndarray, variance: float, walk_variance: float) -> np.ndarray:
     return flat @ flat.T / variance
 
 
+def inverse(F: np.ndarray) -> np.ndarray:
+    """Inverse of an information matrix whose parameters have very different units."""
+    scale = 1 / np.sqrt(np.diag(F))
+    return np.linalg.pinv(F * np.outer(scale, scale), rcond=1e-14, hermitian=True) * np.outer(scale, scale)
+
+
 def virgin_until_s(truth: Truth) -> float:
     """When the virgin curve has closed: its shape is nobody's to know, so its rows tell nothing of B_C."""
     t, _, magnet = fine_path(truth)
+    if truth.start_T:
+        return 0.0
     return float(t[np.argmax(np.abs(magnet) > truth.coercive_T + 4 * truth.width_T)])
 
 
-def bound(run: HallRun, *, most_rows: int = 12_000) -> Bound:
-    """The bound of a run over the rows that it kept."""
+def bound(run: HallRun, *, variance: float | None = None, most_rows: int = 12_000) -> Bound:
+    """The bound of a run over the rows that it kept; `variance` of a row (ohm²) if it is not to follow from the filter."""
     truth = run.truth
     good = run.frame[np.isfinite(run.frame["R_xy_ohm"]) & np.isfinite(run.frame["field_T"])]
     t_rows = good["time_s"].to_numpy()
-    t_rows = t_rows[t_rows > virgin_until_s(truth)]
     stride = max(1, len(t_rows) // most_rows)
     t = t_rows[::stride]
     grid, _, magnet = fine_path(truth)
     B, v = np.interp(t, grid, magnet), np.interp(t, grid, np.gradient(magnet, grid))
     J = jacobian(truth, t, B, v)
     names = list(J)
-    columns = np.array([J[name] for name in names])
+    columns = np.array([J[name] for name in names])[:, :, t > virgin_until_s(truth)]
     if "R_xx_ohm" not in run.frame:
         columns[:, 1] = 0.0
     row_s = float(np.median(np.diff(t_rows)))
-    F = fisher(columns, row_variance(truth, row_s) / stride, truth.walk_ohm_per_root_s**2 * row_s * stride)
+    variance = row_variance(truth, row_s) if variance is None else variance
+    F = fisher(columns, variance / stride, truth.walk_ohm_per_root_s**2 * row_s * stride)
     priors = parameters(truth)
     F += np.diag([1 / priors[name][1] ** 2 if priors[name][1] else 0.0 for name in names])
-    scale = 1 / np.sqrt(np.diag(F))
-    C = np.linalg.pinv(F * np.outer(scale, scale), rcond=1e-14, hermitian=True) * np.outer(scale, scale)
+    C = inverse(F)
     up, down = names.index("up_T"), names.index("down_T")
     return Bound(np.sqrt(C[up, up] + C[down, down] + 2 * C[up, down]) / 2, np.sqrt(C[up, up]), np.sqrt(C[down, down]))

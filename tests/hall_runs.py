@@ -60,7 +60,7 @@ def plain(rng: np.random.Generator, turns_T: tuple[float, ...] = window(7.0), ra
 
 def _ordinary(rng: np.random.Generator, turns_T: tuple[float, ...], rate_T_per_s: float) -> Truth:
     coercive, centre = rng.uniform(0.040, 0.053), rng.normal(0, 1e-3)
-    time_constant, poles = [(0.1, 4), (0.3, 2), (0.3, 4), (1.0, 1), (1.0, 2), (1.0, 4)][rng.integers(6)]
+    time_constant, poles = [(0.1, 4), (0.3, 2), (0.3, 3), (0.3, 4), (1.0, 1), (1.0, 2), (1.0, 4)][rng.integers(7)]
     return Truth(
         turns_T=turns_T,
         rates=((np.inf, rate_T_per_s),),
@@ -81,7 +81,7 @@ def _ordinary(rng: np.random.Generator, turns_T: tuple[float, ...], rate_T_per_s
         time_constant_s=time_constant,
         poles=poles,
         row_s=float(rng.choice([0.25, 0.5, 1.0])),
-        field_offset_s=rng.uniform(0.0, 0.05),
+        field_offset_s=rng.uniform(-0.2, 0.5),
         resolution_T=float(rng.choice([1e-4, 1e-5, 1e-6])),
         readback_noise_T=float(rng.choice([2e-6, 2e-5])),
     )
@@ -223,6 +223,28 @@ def _without_xx(rng):
     return plain(rng, window(turn(rng)))
 
 
+@of_class("begins downward")
+def _downward(rng):
+    return plain(rng, window(-turn(rng)))
+
+
+@of_class("begins at the tip")
+def _from_tip(rng):
+    tip = turn(rng) * float(rng.choice([-1, 1]))
+    return replace(plain(rng, (-tip, tip)), start_T=tip)
+
+
+@of_class("paused sweep")
+def _paused(rng):
+    truth = plain(rng, window(float(rng.choice([1.0, 3.0]))))
+    return replace(truth, pause=(rng.uniform(-0.3, 0.3), rng.uniform(30.0, 900.0)))
+
+
+@of_class("field readback glitches")
+def _glitches(rng):
+    return plain(rng, window(turn(rng)))
+
+
 @of_class("prefix of a run")
 def _prefix(rng):
     return replace(plain(rng, window(float(rng.choice([1.0, 3.0])))), expect="prefix")
@@ -245,7 +267,7 @@ def _no_loop_trapped(rng):
 @of_class("minor loop")
 def _minor(rng):
     truth = plain(rng)
-    tip = rng.uniform(0.6, 1.4) * truth.coercive_T
+    tip = rng.uniform(0.6 * truth.coercive_T, truth.coercive_T + 1.2 * truth.width_T)
     return replace(truth, turns_T=window(tip), shape=str(rng.choice(["tanh", "relays"])), expect="nothing")
 
 
@@ -277,6 +299,17 @@ def _broken_rows(frame, truth, rng):
     return frame[~inside]
 
 
+def _glitched(frame, truth, rng):
+    """The reply to the question before (the row before again), and now and then a wrong number."""
+    repeated = np.flatnonzero(rng.random(len(frame)) < 0.002)
+    field = frame["field_T"].to_numpy(copy=True)
+    for row in repeated[repeated > 0]:
+        field[row] = field[row - 1]
+    wrong = rng.choice(len(frame), rng.integers(1, 6), replace=False)
+    field[wrong] = rng.choice([0.0, 1.0, -1.0], len(wrong)) * field[wrong] * rng.uniform(0.0, 1.5, len(wrong))
+    return frame.assign(field_T=field)
+
+
 def _cut(frame, truth, rng):
     return frame.iloc[: int(rng.uniform(0.1, 1.0) * len(frame))]
 
@@ -285,4 +318,9 @@ def _no_xx(frame, truth, rng):
     return frame.drop(columns="R_xx_ohm")
 
 
-TROUBLE = {"NaN, spikes, gap": _broken_rows, "prefix of a run": _cut, "no R_xx": _no_xx}
+TROUBLE = {
+    "NaN, spikes, gap": _broken_rows,
+    "field readback glitches": _glitched,
+    "prefix of a run": _cut,
+    "no R_xx": _no_xx,
+}
