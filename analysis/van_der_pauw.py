@@ -27,7 +27,7 @@ from .contact_readings import (
 from .models import FloatArray
 from .rectangle import rectangle_series, sensitivities, solve_van_der_pauw, stretch_of
 
-LEAST_Z = 5.0  # R_A and R_B over their u: below, R_s is no longer linear in them
+LEAST_Z = 3.0  # R_A and R_B over their u: below, their sign is in doubt
 MOST_DEFECT = 0.3  # of readings that should be equal: above, one of them measured something else
 EVEN_RATIO = 1.3  # R_B/R_A of an ordinary square
 MOST_RATIO = 1e4  # beyond, it is not the film that makes the difference
@@ -124,7 +124,7 @@ def _refusals(averages: Averages, found: Sequence[Defect]) -> list[str]:
         )
     else:
         refusals += [
-            f"R_{pair} = {format_measured(m, 'Ω')} is not {LEAST_Z:.0f} times its uncertainty"
+            f"R_{pair} = {format_measured(m, 'Ω')} is not {LEAST_Z:.0f} times its u: average longer"
             for pair, m in pairs.items()
             if m.value < LEAST_Z * m.u
         ]

@@ -80,7 +80,7 @@ class HallLoopRun:
     curvature: float = 0.0  # of the Hall slope: relative change at full field
     noise_ohm: float = 0.05
     offset_ohm: float = 0.0  # of R_13,24 alone
-    correlated: int = 1  # rows over which the noise is one moving average
+    correlated: int = 1  # readings of one configuration over which its noise is a moving average
     span_T: float = 2.0
     rate_T_per_s: float = 2e-3
     period_s: float = 2.0
@@ -105,8 +105,9 @@ class HallLoopRun:
                 rows.append((time, b, number, "13,24" if first else "24,13", value))
                 time += self.period_s
         frame = pd.DataFrame(rows, columns=["time_s", "field_T", "leg", "configuration", "R_ohm"])
-        noise = rng.standard_normal(len(frame) + self.correlated)
-        if self.correlated > 1:
-            noise = np.convolve(noise, np.ones(self.correlated) / sqrt(self.correlated), mode="same")
-        frame["R_ohm"] += self.noise_ohm * noise[: len(frame)]
+        for first in (True, False):
+            mine = (frame["configuration"] == "13,24") == first
+            white = rng.standard_normal(int(mine.sum()) + self.correlated)
+            noise = np.convolve(white, np.ones(self.correlated) / sqrt(self.correlated), mode="valid")
+            frame.loc[mine, "R_ohm"] += self.noise_ohm * noise[: int(mine.sum())]
         return frame
