@@ -111,7 +111,10 @@ class Wire(VirtualVisaLibrary):
         """Receive; the dead do not."""
         if self.dead:
             raise Killed
-        return super().read(session, count)
+        data, status = super().read(session, count)
+        if data:
+            self.rig.judge.answered(self.rig.clock.now())
+        return data, status
 
 
 class Rig:

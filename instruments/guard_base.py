@@ -105,10 +105,10 @@ class Base:
         self._said, self._then, self._if_lost = command, then, if_lost
         return command
 
-    def _again(self) -> Command:
-        """Look once more, at everything, before the same is decided."""
-        self._said = INSPECT
-        return INSPECT
+    def _again(self, look: Watch | Inspect = INSPECT) -> Command:
+        """Look once more, if not told otherwise at everything, before the same is decided."""
+        self._said = look
+        return look
 
     def _nothing(self, _event: Any = None) -> Command:
         return DONE
@@ -199,11 +199,11 @@ class Base:
             self._doubts.difference_update(("settings", "heater"))
         return None
 
-    def _twice(self, kind: str, then: Callable[[], Command]) -> Command:
+    def _twice(self, kind: str, then: Callable[[], Command], look: Watch | Inspect = INSPECT) -> Command:
         """The first time look again; the second time in a row do it."""
         if kind not in self._doubts:
             self._doubts.add(kind)
-            return self._again()
+            return self._again(look)
         self._doubts.discard(kind)
         return then()
 

@@ -20,6 +20,7 @@ from ..core.errors import (
 from ..core.quantities import parse
 from .guard_base import COLD, DONE, INSPECT, WARM, WATCH, Base, GAP_s
 from .guard_cold import ColdWatch, Verdict
+from .guard_follow import Following
 from .guard_mover import Goal
 from .guard_path import Piece
 from .guard_states import (
@@ -71,6 +72,7 @@ class Machine(Switcher):
         zero_relay: bool = False,
     ) -> None:
         Base.__init__(self, limits, remembered, name=name, current_step_A=current_step_A, zero_relay=zero_relay)
+        self.coil = Following(limits)
         self._cold_watches = {
             key: ColdWatch(key, sensor)
             for key, sensor in (("coil", limits.coil_sensor), ("helium", limits.helium))
@@ -325,6 +327,7 @@ class Machine(Switcher):
             self._pieces, self._rate_A_per_s = (piece,), piece.rate_A_per_s
             self.coast, self.coast_known, self._order = piece, True, last
             self._to(State.RAMP)
+            self._lose_coil(reading)
             # What the voltage was at rest is not known.
             self._begin(piece, replace(reading, voltage_V=None))
             return DONE

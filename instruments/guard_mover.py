@@ -11,6 +11,7 @@ from ..core.capabilities import Activity, SupplyReading
 from ..core.errors import CommunicationError, DeviceFault, InterlockTripped, LimitError, RemanenceError
 from .guard_base import DONE, GO, INSPECT, LATCHED, WARM, WATCH, Base
 from .guard_cold import Verdict
+from .guard_follow import Following
 from .guard_path import Piece, forbidden, plan, raises
 from .guard_states import Command, Go, LastOrder, Outcome, Remember, Rest, Result, SetRate, SetTarget, State
 from .guard_witness import Ramp
@@ -21,6 +22,8 @@ _FRESH_s = 2.0
 _AT_REST = frozenset({State.HOLD, State.DRIVEN, State.SETTLE})
 # A field that settles this many times slower than it should does not.
 _SETTLE_TIMES, _SETTLE_MORE_s = 10.0, 60.0
+# Two looks at a coil that followed before are this far apart to say that it does not.
+_APART_s = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Mover(Base):
     """The part of the machine that moves currents."""
 
     goal: Goal | None = None
+    # Whether the coil follows the leads.
+    coil: Following
     # What a bad sensor interrupted, to be gone on with when it is good again.
     interrupted: Goal | None = None
     verdict: Verdict = Verdict.FINE
@@ -50,6 +55,7 @@ class Mover(Base):
     _arrived_s: float = 0.0
     _rest_A: float | None = None
     _judged: str = ""
+    _stays_s: float = 0.0
     _overruled: bool = False
     # Why the leads go back to a coil that does not follow them; empty while they do not.
     _retreat: str = ""
@@ -122,6 +128,8 @@ class Mover(Base):
             if abs(goal.target_A - here_A) <= 1.5 * self._step_A and self.state in WARM:
                 return self._arrive(reading)
             self._pieces = self._plan(goal, here_A)
+            if self.state in WARM and not self._retreat:
+                self._pieces = self.coil.first(self._pieces, reading)
         piece = self._pieces[0]
         self._rest = reading
         return self._ask(SetRate(piece.rate_A_per_s), self._rate_told)
@@ -207,6 +215,9 @@ class Mover(Base):
             self.limits, piece, rest, self._rate_A_per_s, self._step_A, self._now_s, coil=coil, leads_only=not warm
         )
         self._judged, self._rest_A, self._tries = "", None, 0
+        self._doubts.difference_update(("follows", "stays"))
+        if warm and not self._retreat:
+            self.coil.at(rest.output_A)
         if warm:
             self._to(State.RAMP)
 
@@ -255,6 +266,10 @@ class Mover(Base):
         k = self.limits.tesla_per_ampere
         if ramp.near(reading):
             self._doubts.discard("way")
+            if "stays" in self._doubts:
+                # The last that was seen of it under way is that the coil did not follow.
+                self._doubts.discard("stays")
+                self.coil.lose(self.coil.coil_A)
             return self._piece_done(reading) if ramp.there(reading) else self._overdue(ramp)
         strayed = self._strayed(reading)
         if strayed:
@@ -272,20 +287,52 @@ class Mover(Base):
             text = f"the magnet stopped at {reading.output_A * k:+.4f} T on its way to {ramp.piece.stop_A * k:+.4f} T"
             return self._twice("way", lambda: self._foreign(text))
         self._doubts.discard("way")
+        stays = ramp.follows(reading)
+        if stays is not None:
+            answer = self._stays(stays, reading) if stays else self._goes(reading)
+            if answer is not DONE:
+                return answer
         kind, what = ramp.judge(reading)
         if kind and kind == self._judged:
-            if kind == "switch" and not self._retreat:
-                return self._retreat_from(what, ramp, reading)
             return self._quench(what, reading) if kind == "quench" else self._fail(what)
         if kind or ramp.judged_at_s == reading.time_s:
             self._judged = kind
         return self._overdue(ramp)
 
-    def _retreat_from(self, what: str, ramp: Ramp, reading: SupplyReading) -> Command:
+    def _stays(self, what: str, reading: SupplyReading) -> Command:
+        """A look said that the coil does not follow: when a second one says so, the leads go back."""
+        if not self.coil.seen:
+            # At once: the further the leads are from the coil, the worse is it when the switch opens.
+            return self._twice("stays", lambda: self._retreat_from(what, reading), WATCH)
+        if "stays" not in self._doubts:
+            self._doubts.add("stays")
+            self._stays_s = reading.time_s
+        elif reading.time_s - self._stays_s >= _APART_s:
+            return self._retreat_from(what, reading)
+        return DONE
+
+    def _goes(self, reading: SupplyReading) -> Command:
+        """A look said that the coil follows; of one that was not yet seen to, a second one must say so."""
+        if not self.coil.seen:
+            return self._twice("follows", lambda: self._proved(reading), WATCH)
+        self._doubts.discard("stays")
+        self.coil.at(reading.output_A)
+        return DONE
+
+    def _proved(self, reading: SupplyReading) -> Command:
+        """The coil was seen to follow: go on with the rest of the way, without the end of the short first piece."""
+        self._doubts.difference_update(("follows", "stays"))
+        self.coil.prove(reading.output_A)
+        if len(self._pieces) < 2:
+            return DONE
+        self._pieces = ()
+        return self._approach()
+
+    def _retreat_from(self, what: str, reading: SupplyReading) -> Command:
         """The switch is not warm: bring the leads back to where the coil is, before it opens on the difference."""
         self._abandon()
         self._retreat = what
-        return self._set_out(Goal(ramp.followed_A, ramp.rate_A_per_s), reading)
+        return self._set_out(Goal(self.coil.coil_A, self.limits.fastest_A_per_s), reading)
 
     def _strayed(self, reading: SupplyReading) -> str:
         """How the supply's settings differ from our last order; empty if they do not, or were not asked."""
@@ -305,23 +352,38 @@ class Mover(Base):
         return DONE
 
     def _piece_done(self, reading: SupplyReading) -> Command:
-        kept_A = self.remembered.persistent_A
-        if kept_A is not None and self.state in WARM and not self._retreat:
+        if self.ramp is not None and self.ramp.mute:
+            # This supply gives no voltage under way: that the coil follows can only be believed.
+            self.coil.prove(reading.output_A)
+        kept_A, unseen = self.remembered.persistent_A, self._unseen()
+        if unseen and self.ramp is not None and not self.coil.ended(self.ramp.length_A, self.ramp.rate_A_per_s):
+            what = "in three short moves the coil was not seen to follow its leads"
+            return self._retreat_from(what, reading)
+        if kept_A is not None and self.state in WARM and not self._retreat and not unseen:
             # The coil has followed the leads: what it kept behind a cold switch is history only now.
             self.remembered = replace(self.remembered, persistent_A=None, note="")
             return self._ask(Remember(self.remembered), lambda outcome: self._unlearned(outcome, kept_A, reading))
         piece, self._pieces = self._pieces[0], self._pieces[1:]
+        further = bool(self._pieces)
+        if unseen:
+            # What was planned counted on a coil that follows: the rest is planned anew from here.
+            self._pieces = ()
         self.ramp, self.coast = None, None
         if piece.stop_A == 0.0 and self._zero_relay:
             # The polarity relay must not move before the current has really gone.
             self._ready_at_s = self._now_s + self.limits.reversal_settle_s
-            if self._pieces:
+            if further:
                 return DONE
-        if self._pieces:
+        if further:
             return self._approach()
         if self.state in WARM:
             return self._arrive(reading)
         return self._leads_there(reading)
+
+    def _unseen(self) -> bool:
+        """True when the piece would have shown whether the coil follows, and nobody has seen it."""
+        ramp = self.ramp
+        return self.state in WARM and not self._retreat and not self.coil.seen and ramp is not None and ramp.tells
 
     def _unlearned(self, outcome: Outcome, kept_A: float, reading: SupplyReading) -> Command:
         if outcome.result is Result.OK:

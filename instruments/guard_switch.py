@@ -67,10 +67,16 @@ class Switcher(Mover):
             return DONE
         # The record stays until the coil has followed: a switch that warms slowly is still closed.
         self._rest_A, self.coil_A, self._coil_known = reading.output_A, None, False
+        self._lose_coil(reading)
         self._to(State.HOLD)
         self.wants = None
         goal = self.goal
         return DONE if goal is None else self._set_out(goal, reading)
+
+    def _lose_coil(self, reading: SupplyReading) -> None:
+        """Whether the coil follows is not known: by the record, or else by its leads, it is there."""
+        kept_A = self.remembered.persistent_A
+        self.coil.lose(reading.output_A if kept_A is None else kept_A)
 
     def _cooling(self, reading: SupplyReading) -> Command:
         if self._switch_since_s is None:

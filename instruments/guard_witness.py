@@ -7,6 +7,7 @@ would end a run or latch a quench must be seen twice.
 import math
 
 from ..core.capabilities import Activity, SupplyReading
+from .guard_follow import TELLING_V
 from .guard_path import Piece, direction, time_of
 from .magnet_limits import MagnetLimits
 
@@ -14,8 +15,8 @@ from .magnet_limits import MagnetLimits
 _IMPLAUSIBLE = 1.5
 # A coil's voltage that is this share of the supply's limit away from L dI/dt is not a healthy coil's.
 _VOLTAGE_SHARE = 0.5
-# Less inductive voltage than this cannot be told from the leads' drop.
-_TELLING_V = 0.3
+# A coil that follows shows at least this share of L dI/dt.
+_FOLLOWED_SHARE = 0.3
 _SPEED_SHARE = 0.2
 _LEADS_PATIENCE = 4.0
 # Two looks nearer together than this say nothing about a speed.
@@ -65,7 +66,7 @@ class Steps:
 
 
 class Ramp:
-    """One piece under way: judges each look at it. `followed_A` is where the coil was last seen to follow the leads."""
+    """One piece under way: judges each look at it."""
 
     def __init__(
         self, limits: MagnetLimits, piece: Piece, rest: SupplyReading, rate_A_per_s: float, step_A: float,
@@ -76,12 +77,13 @@ class Ramp:
         self._limits, self._step_A, self._coil, self._leads_only = limits, step_A, coil, leads_only
         self._sign = direction(rest.output_A, piece.stop_A)
         self._rest_A, self._rest_V = rest.output_A, rest.voltage_V
-        self.followed_A = rest.output_A
         self._since_s = now_s
         self._until_s = now_s + (_LEADS_PATIENCE if leads_only else 1.0) * time_of(
             rest.output_A, Piece(piece.stop_A, rate_A_per_s, piece.segment)
         )
         self._last: SupplyReading | None = None
+        # True when looks that would tell whether the coil follows came without a voltage, None before the first.
+        self.mute: bool | None = None
         # The instant of the last look that a judgement was made on.
         self.judged_at_s = -math.inf
 
@@ -130,6 +132,41 @@ class Ramp:
             return "speed", f"it moves at {speed:+.4g} A/s instead of {wanted:+.4g} A/s"
         return self._voltage(reading, wanted)
 
+    @property
+    def length_A(self) -> float:
+        """How far this piece goes."""
+        return abs(self.piece.stop_A - self._rest_A)
+
+    @property
+    def tells(self) -> bool:
+        """True when the voltage of this ramp shows whether the coil follows the leads."""
+        limits = self._limits
+        if not self._coil or limits.inductance_H is None or limits.voltage_limit_V is None:
+            return False
+        return limits.inductance_H * self.rate_A_per_s > TELLING_V
+
+    def follows(self, reading: SupplyReading) -> str | None:
+        """Why the coil does not follow the leads, by their voltage; empty if it does, None when nothing can be told."""
+        voltage, last = reading.voltage_V, self._last
+        young = reading.time_s - self._since_s < _START_s
+        if not self.tells or reading.activity is not Activity.RAMPING or young or self.near(reading):
+            return None
+        self.mute = voltage is None and self.mute is not False
+        if voltage is None:
+            return None
+        inductive = (self._limits.inductance_H or 0.0) * self.rate_A_per_s
+        if self._voltage(reading, self._sign * self.rate_A_per_s)[0]:
+            return None  # more than a cold switch explains
+        since_s, since_A = (self._since_s, self._rest_A) if last is None else (last.time_s, last.output_A)
+        if self._sign * (reading.output_A - since_A) < 0.5 * self.rate_A_per_s * (reading.time_s - since_s):
+            return None  # leads that do not move need no voltage
+        # The leads' drop grows with the current, and was all there was at rest.
+        drop = (self._rest_V or 0.0) * (reading.output_A / self._rest_A if abs(self._rest_A) > 1.0 else 1.0)
+        if self._sign * (voltage - drop) >= _FOLLOWED_SHARE * inductive:
+            return ""
+        needed_V = self._sign * inductive
+        return f"{voltage:.2f} V at the leads, the coil would need {needed_V:.2f} V: it does not follow"
+
     def _voltage(self, reading: SupplyReading, slope: float) -> tuple[str, str]:
         limits, voltage = self._limits, reading.voltage_V
         if not self._coil or voltage is None or limits.inductance_H is None or limits.voltage_limit_V is None:
@@ -137,10 +174,4 @@ class Ramp:
         inductive = limits.inductance_H * slope
         if abs(voltage - inductive) > _VOLTAGE_SHARE * limits.voltage_limit_V:
             return "quench", f"{voltage:.2f} V at the coil, {inductive:.2f} V would drive it"
-        # The leads' drop grows with the current, and was all there was at rest.
-        drop = (self._rest_V or 0.0) * (reading.output_A / self._rest_A if abs(self._rest_A) > 1.0 else 1.0)
-        if abs(inductive) > _TELLING_V and self._sign * (voltage - drop) < 0.3 * abs(inductive):
-            return "switch", f"{voltage:.2f} V at the leads, the coil would need {inductive:.2f} V: it does not follow"
-        if abs(inductive) > _TELLING_V:
-            self.followed_A = reading.output_A
         return "", ""

@@ -64,10 +64,19 @@ class MagnetJudge:
         self._was_quenched = magnet.quenched
         self.excused = False
         self._told_s: dict[str, float] = {}
+        # Whether an answer has reached the controller with the leads away from a coil whose heater is broken.
+        self._answered_apart = False
 
     def excuse(self) -> None:
         """What moves now moves by the supply's own doing (it lost its power), until it rests."""
         self.excused = True
+
+    def answered(self, now_s: float) -> None:
+        """Something that the supply said has reached the controller."""
+        magnet = self._magnet
+        if magnet.switch.heater_broken and not self._answered_apart:
+            apart_A = abs(magnet.coil_current() - magnet.lead_current(now_s))
+            self._answered_apart = apart_A > self.rules.tolerance_A
 
     def look(self, now_s: float) -> None:
         """Compare the truth with that of the last look; the laboratory must have been brought to `now_s`."""
@@ -85,7 +94,10 @@ class MagnetJudge:
                 self._breach("M2", now_s, f"{coil_A:.3f} A in the coil")
             moved_A = abs(lead_A - self._lead_A)
             apart_A = abs(coil_A - lead_A)
-            if magnet.switch.heater_broken and magnet.heater_on and moved_A > _STILL_A and apart_A > _UNFOLLOWED_A:
+            left = magnet.switch.heater_broken and magnet.heater_on and moved_A > _STILL_A and apart_A > _UNFOLLOWED_A
+            # A heater that breaks on the way is shown by nothing but what the supply says once its coil stays behind:
+            # while the line is dead from before that, the supply goes on to the end of its piece, and nobody can tell.
+            if left and self._answered_apart:
                 self._breach("M10", now_s, f"leads {apart_A:.2f} A from a coil whose heater is broken")
             if abs(coil_A - self._coil_A) > _STILL_A and self._quickest_s(self._coil_A, coil_A) > step_s * _ROUNDING:
                 self._breach("M3", now_s, f"from {self._coil_A:.4f} A to {coil_A:.4f} A in {step_s:.3f} s")

@@ -1,6 +1,6 @@
 """Bad nights by seed: the real driver, link and guard on simulated supplies, judged on the magnet's true state.
 
-Five hundred nights here, each with up to five kinds of fault, kills and restarts, and a day of coasting with nobody
+Two thousand nights here, each with up to five kinds of fault, kills and restarts, and a day of coasting with nobody
 there; `python benchmarks/ordeals.py` lives through more. The bugs planted at the end show that the judge can see.
 """
 
@@ -10,8 +10,7 @@ from remanence.engine.ordeal_rig import SUPPLIES
 
 from .planted_bugs import BUGS, Bug
 
-# What the gate has time for; `benchmarks/ordeals.py` lives through as many as one likes.
-NIGHTS, PER_TEST = 500, 25
+NIGHTS, PER_TEST = 2000, 50
 MOST_SEEDS = 3000
 
 
@@ -21,21 +20,26 @@ def test_no_rule_is_broken_in_any_night(first: int) -> None:
     assert not broken, "\n\n".join(map(str, broken))
 
 
-@pytest.mark.parametrize(
-    "supply", [pytest.param(s, marks=[] if s == "sms" else pytest.mark.long) for s in sorted(SUPPLIES)]
-)
+# Nights in which leads once left a coil that stayed: broken heaters, slow switches, and lines that were dead meanwhile.
+@pytest.mark.parametrize("seed", [2016, 2295, 3360, 3976, 4016])
+def test_no_rule_is_broken_in_nights_that_once_broke_one(seed: int) -> None:
+    verdict = ordeal(seed)
+    assert not verdict.breaches, str(verdict)
+
+
+@pytest.mark.parametrize("supply", sorted(SUPPLIES))
 @pytest.mark.parametrize("part", range(4))
 def test_a_process_may_die_at_any_message(supply: str, part: int) -> None:
     """A quiet night with a sweep, a hold and persistent mode, killed at each of its messages in turn."""
     script = [("sweep", 4.0, 0.08), ("sweep and hold", -1.0, 0.08), ("persist", 0.0, 0.0), ("zero", 0.0, 0.08)]
     whole = Night(7, supply, (), [], script).run()
     assert not whole.breaches
-    for message in range(part, min(whole.messages, 240), 4):
+    for message in range(part, min(whole.messages, 400), 4):
         verdict = Night(7, supply, (message,), [], script).run()
         assert not verdict.breaches, str(verdict)
 
 
-@pytest.mark.parametrize("seed", range(0, 500, 50))
+@pytest.mark.parametrize("seed", range(0, 1000, 50))
 def test_one_seed_is_one_history(seed: int) -> None:
     first, second = ordeal(seed), ordeal(seed)
     assert (first.history, first.messages, first.acts) == (second.history, second.messages, second.acts)
