@@ -19,13 +19,20 @@ from remanence.engine.station_file import reference_station
 from remanence.instruments.guard_states import LastOrder, Remembered
 from remanence.instruments.magnet_memory import DiskFiles, MagnetMemory, MemoryFiles
 
-from .station_rig import STATION, Rig, rig
+from .station_rig import STATION as SLOW_STATION
+from .station_rig import Rig, rig
 
+# A supply that answers at once: the other's pauses between two commands are minutes of waiting in this file.
+SERIAL = "SN430006"
+NOBODY = '"TCPIP0::127.0.0.1::9::SOCKET"'
+STATION = (
+    SLOW_STATION.replace("cryogenic:SMS120C", "ami:AMI430")
+    .replace('"ASRL3::INSTR"', NOBODY)
+    .replace("{ tesla_per_ampere = 0.135 }", "{ tesla_per_ampere = 0.135, greeting = true }")
+    .replace('serial = "bench"', f'serial = "{SERIAL}"')
+)
 SWITCH = 'switch = { warm_time = "20 s", cool_time = "20 s", match = "0.1 A", leads_rate = "0.5 A/s" }'
 SWITCHED = STATION.replace('switch = "none"', SWITCH)
-
-# A rig behind sockets, in real time: two minutes of waiting.
-pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -36,12 +43,12 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bench(tmp_path: Path, state: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as laboratory:
+    with rig(tmp_path, STATION) as laboratory:
         yield laboratory
 
 
 def memory(state: Path) -> MagnetMemory:
-    return MagnetMemory(DiskFiles(state / "magnets"), "bench", VirtualClock())
+    return MagnetMemory(DiskFiles(state / "magnets"), SERIAL, VirtualClock())
 
 
 def say(
@@ -61,7 +68,7 @@ def seen(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_a_magnet_is_shown_and_sent_nothing(bench: Rig, capsys: pytest.CaptureFixture[str]):
     assert say(bench.path, json=False) == 0
     shown = capsys.readouterr().out
-    for words in ("supply bench", "HOLD: at rest", "+0.0000 T (+0.000 A), holding", "none on record", "nobody"):
+    for words in (f"supply {SERIAL}", "HOLD: at rest", "+0.0000 T (+0.000 A), holding", "none on record", "nobody"):
         assert words in shown
     assert "magnet" not in bench.orders()
 
@@ -235,9 +242,8 @@ def test_a_supply_that_does_not_answer_is_shown_by_its_record(
 ):
     memory(state).store(Remembered(20.0, note="left on Monday"))
     path = tmp_path / "station.toml"
-    nobody = '"TCPIP0::127.0.0.1::9::SOCKET"'
-    path.write_text(STATION.replace('"ASRL3::INSTR"', nobody).split("[instruments.cryostat]")[0] + "[roles]\n"
-                    + "[guard.magnet]" + STATION.split("[guard.magnet]")[1])  # fmt: skip
+    magnet, guard = STATION.split("[instruments.cryostat]")[0], STATION.split("[guard.magnet]")[1]
+    path.write_text(f"{magnet}[roles]\n[guard.magnet]{guard}")
     assert say(path) == CommunicationError.exit_code
     facts = seen(capsys)
     assert facts["state"] == "COMM_LOST"
@@ -272,9 +278,10 @@ def test_one_of_several_magnets_must_be_named(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_command_works_on_the_simulated_twin(tmp_path: Path):
+    several = reference_station().with_name("benches") / "ami.station.toml"
     words = [sys.executable, "-c", "from remanence.cli.main import main; main()", "magnet"]
     done = subprocess.run(
-        [*words, str(reference_station()), "--simulate"],
+        [*words, str(several), "--magnet", "magnet_y", "--simulate"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
