@@ -1,0 +1,111 @@
+"""What two bands must pass before they are claimed, and the sentences that say what failed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .models import FloatArray
+from .two_band_fit import BandFit, BandProblem
+from .two_band_model import MOMENT
+from .two_band_start import rough_noise
+
+LEAST_PRODUCT = 0.5  # µ2 B_max: below it both bands' curves are parabolas, and only their sum is seen
+LEAST_BIC = 10.0
+MOST_LOG_U = 0.5  # of ln n or ln µ: known to no better than a factor of 1.6
+LEAST_EXPLAINED = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The fit of two bands, its rivals with one band, and the same comparison without the fields of the loop.
+
+    `bic_outside` is None where too few rows lie outside. `log_u` are standard uncertainties of (ln n, ln µ) × 2.
+    """
+
+    problem: BandProblem
+    two: BandFit
+    one: BandFit
+    bic: float
+    bic_outside: float | None
+    log_u: FloatArray
+    other_minimum: BandFit | None
+
+
+def bic_gain(one: BandFit, two: BandFit) -> float:
+    """BIC(one band) − BIC(two bands), with as many rows as are independent (Schwarz, Ann. Stat. 6, 461 (1978))."""
+    rows = independent_rows(two)
+    return one.chi2 - two.chi2 - (two.free - one.free) * float(np.log(max(rows, 2.0)))
+
+
+def independent_rows(fit: BandFit) -> float:
+    """Of both channels together."""
+    return sum(noise.independent_rows for noise in fit.noise if noise is not None)
+
+
+def reasons_against(e: Evidence) -> tuple[str, ...]:
+    """Every reason to refuse, most telling first; empty if two bands may be claimed."""
+    rules = (_one_is_enough, _weak_field, _not_bands, _only_near_zero, _two_answers, _uncertain, _not_converged)
+    return tuple(reason for rule in rules if (reason := rule(e)))
+
+
+def _one_is_enough(e: Evidence) -> str:
+    if e.bic >= LEAST_BIC:
+        return ""
+    with_moment = bool(e.one.p[e.one.model.at(MOMENT)])
+    one = "one band with a paramagnetic S-shape" if with_moment else "one band"
+    return f"not separable: {one} describes the sweep as well (ΔBIC {e.bic:.1f}, {LEAST_BIC:.0f} needed)"
+
+
+def _weak_field(e: Evidence) -> str:
+    product = float(np.exp(e.two.p[3])) * e.problem.sweep.reach_T
+    if product >= LEAST_PRODUCT:
+        return ""
+    return f"not separable: µ2 B_max = {product:.2f}, {LEAST_PRODUCT} needed; sweep to a larger field"
+
+
+def _not_bands(e: Evidence) -> str:
+    """Two bands must explain most of what one band leaves, both judged against rough white noise."""
+    noise = rough_noise(e.problem)
+    left: list[float] = []
+    for fit in (e.one, e.two):
+        xx, xy = e.problem.residuals(fit.model, fit.p)
+        parts = [
+            float(np.sum(white.apply(x) ** 2)) - x.size
+            for white, x in zip(noise, (xx, xy), strict=True)
+            if white is not None and x is not None
+        ]
+        left.append(max(sum(parts), 0.0))
+    # What noise that walks leaves in either fit explains nothing.
+    explained = 1.0 if left[0] <= 0.0 else 1.0 - left[1] / left[0]
+    if explained >= LEAST_EXPLAINED:
+        return ""
+    return (
+        f"not two like bands: they explain {100.0 * explained:.0f} % of what one band leaves, "
+        f"{100.0 * LEAST_EXPLAINED:.0f} % needed"
+    )
+
+
+def _only_near_zero(e: Evidence) -> str:
+    if e.bic_outside is None or e.bic_outside >= LEAST_BIC:
+        return ""
+    closed_T = e.problem.setup.closed_T
+    return f"not separable: the second band rests on fields below {closed_T:.2g} T, where the loop and the cusp are"
+
+
+def _two_answers(e: Evidence) -> str:
+    if e.other_minimum is None:
+        return ""
+    n, mu = np.exp(e.other_minimum.logs[2:4])
+    return f"not separable: n2 = {n * 1e-4:.2g} cm⁻² with µ2 = {mu * 1e4:.3g} cm²/Vs describes the sweep as well"
+
+
+def _uncertain(e: Evidence) -> str:
+    worst = int(np.argmax(e.log_u))
+    if np.isfinite(e.log_u).all() and e.log_u[worst] <= MOST_LOG_U:
+        return ""
+    name = ("n1", "µ1", "n2", "µ2")[worst]
+    return f"not separable: {name} is known to within a factor of {np.exp(min(e.log_u[worst], 20.0)):.2g} only"
+
+
+def _not_converged(e: Evidence) -> str:
+    return "" if e.two.converged else "the fit found no definite minimum"
