@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.signal import lfilter
 
-from .hall_bench import HallRun, Truth, fine_path, resistances
+from .hall_bench import HallRun, fine_path
+from .hall_sample import Truth, resistances
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Standard uncertainties in tesla; `coercive_T` is of (up + down)/2."""
+    """Standard uncertainties in tesla; `coercive_T` is of (up + down)/2, `wary_T` the same with trapped flux unknown."""
 
     coercive_T: float
     up_T: float
     down_T: float
+    wary_T: float = np.nan
 
 
 def row_variance(truth: Truth, row_s: float) -> float:
@@ -28,6 +30,7 @@ def row_variance(truth: Truth, row_s: float) -> float:
     return truth.noise_ohm_per_root_Hz**2 / (2 * row_s) * folded
 
 
+TRAPPED = ("trapped_T", "trapped_scale_T")
 LOGARITHMIC = ("width_T", "spin_T", "trapped_scale_T")
 # So weak that they only keep the matrix regular where the run does not fix a combination: a factor of ten, an ohm.
 VAGUE = 2.3
@@ -46,10 +49,8 @@ def parameters(truth: Truth) -> dict[str, tuple[float, float | None]]:
     for band in range(len(truth.n_m2)):
         free[f"n_{band}"] = (1e-3, VAGUE)
         free[f"mobility_{band}"] = (1e-3, VAGUE)
-    if truth.spin_ohm:
-        free |= {"spin_ohm": (1e-2, None), "spin_T": (1e-2, VAGUE)}
-    if truth.trapped_T:
-        free |= {"trapped_T": (1e-4, None), "trapped_scale_T": (1e-2, VAGUE)}
+    free |= {"spin_ohm": (1e-2, 100.0), "spin_T": (1e-2, VAGUE)}
+    free |= {"trapped_T": (1e-4, 0.1), "trapped_scale_T": (1e-2, VAGUE)}
     if truth.grid_T:
         del free["delay_s"]
     return free
@@ -71,13 +72,15 @@ def jacobian(truth: Truth, t: np.ndarray, B: np.ndarray, v: np.ndarray) -> dict[
         truth = replace(truth, shape="erf")
     zero, one = np.zeros_like(t), np.ones_like(t)
     J = {"offset_xx_ohm": np.array([zero, one]), "drift_xx_ohm_per_s": np.array([zero, t - t.mean()])}
+    trapping = truth if truth.trapped_T else replace(truth, trapped_T=1e-3, trapped_scale_T=0.4)
     for name, (step, _) in parameters(truth).items():
         if name in J:
             continue
         if name == "delay_s":
             high, low = (np.array(resistances(B - s * step * v, t, truth)) for s in (1, -1))
         else:
-            high, low = (np.array(resistances(B, t, moved(truth, name, s * step))) for s in (1, -1))
+            near = trapping if name in TRAPPED else truth
+            high, low = (np.array(resistances(B, t, moved(near, name, s * step))) for s in (1, -1))
         J[name] = (high - low) / (2 * step)
     return J
 
@@ -100,14 +103,6 @@ def inverse(F: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(F * np.outer(scale, scale), rcond=1e-14, hermitian=True) * np.outer(scale, scale)
 
 
-def virgin_until_s(truth: Truth) -> float:
-    """When the virgin curve has closed: its shape is nobody's to know, so its rows tell nothing of B_C."""
-    t, _, magnet = fine_path(truth)
-    if truth.start_T:
-        return 0.0
-    return float(t[np.argmax(np.abs(magnet) > truth.coercive_T + 4 * truth.width_T)])
-
-
 def bound(run: HallRun, *, variance: float | None = None, most_rows: int = 12_000) -> Bound:
     """The bound of a run over the rows that it kept; `variance` of a row (ohm²) if it is not to follow from the filter."""
     truth = run.truth
@@ -119,7 +114,9 @@ def bound(run: HallRun, *, variance: float | None = None, most_rows: int = 12_00
     B, v = np.interp(t, grid, magnet), np.interp(t, grid, np.gradient(magnet, grid))
     J = jacobian(truth, t, B, v)
     names = list(J)
-    columns = np.array([J[name] for name in names])[:, :, t > virgin_until_s(truth)]
+    columns = np.array([J[name] for name in names])
+    if not truth.start_T:  # the shape of a virgin curve is nobody's to know: its rows tell nothing of B_C
+        columns = columns[:, :, np.argmax(np.abs(B) > truth.coercive_T + 4 * truth.width_T) :]
     if "R_xx_ohm" not in run.frame:
         columns[:, 1] = 0.0
     row_s = float(np.median(np.diff(t_rows)))
@@ -127,6 +124,8 @@ def bound(run: HallRun, *, variance: float | None = None, most_rows: int = 12_00
     F = fisher(columns, variance / stride, truth.walk_ohm_per_root_s**2 * row_s * stride)
     priors = parameters(truth)
     F += np.diag([1 / priors[name][1] ** 2 if priors[name][1] else 0.0 for name in names])
-    C = inverse(F)
-    up, down = names.index("up_T"), names.index("down_T")
-    return Bound(np.sqrt(C[up, up] + C[down, down] + 2 * C[up, down]) / 2, np.sqrt(C[up, up]), np.sqrt(C[down, down]))
+    known = [k for k, name in enumerate(names) if truth.trapped_T or name not in TRAPPED]
+    sides = [names.index("up_T"), names.index("down_T")]
+    wary = inverse(F)[np.ix_(sides, sides)]
+    C = inverse(F[np.ix_(known, known)])[np.ix_([known.index(k) for k in sides], [known.index(k) for k in sides])]
+    return Bound(np.sqrt(C.sum()) / 2, *np.sqrt(np.diag(C)), np.sqrt(wary.sum()) / 2)

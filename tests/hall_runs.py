@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .hall_bench import HallRun, Truth, measure
+from .hall_bench import HallRun, measure
 from .hall_bound import bound
+from .hall_sample import Truth
 
 Draw = Callable[[np.random.Generator], Truth]
 CLASSES: dict[str, Draw] = {}

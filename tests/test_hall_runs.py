@@ -6,22 +6,19 @@ import numpy as np
 import pytest
 from scipy.special import gammainc
 
-from .hall_bench import (
-    HallRun,
+from .hall_bench import HallRun, fine_path, low_pass, measure
+from .hall_bound import TRAPPED, bound, fisher, inverse, jacobian, parameters, row_variance
+from .hall_runs import CLASSES, run
+from .hall_sample import (
     Truth,
     branch,
     carriers,
-    fine_path,
-    low_pass,
     magnetisation,
-    measure,
     relay_thresholds,
     relays,
     resistances,
     trapped_T,
 )
-from .hall_bound import bound, fisher, inverse, jacobian, parameters, row_variance
-from .hall_runs import CLASSES, run
 
 SHAPES = ("tanh", "erf", "gumbel", "two-step", "relays")
 
@@ -49,7 +46,7 @@ def test_a_ramp_comes_n_time_constants_late(poles: int):
 
 @pytest.mark.parametrize(("poles", "bandwidth"), [(1, 1 / 4), (2, 1 / 8), (3, 3 / 32), (4, 5 / 64)])
 def test_the_noise_of_a_row_is_the_density_times_the_root_of_the_bandwidth(poles: int, bandwidth: float):
-    truth = Truth(ahe_ohm=0.0, turns_T=(0.0,), dwell_s=40_000.0, time_constant_s=0.3, poles=poles, row_s=0.9)
+    truth = Truth(ahe_ohm=0.0, turns_T=(0.0,), dwell_s=20_000.0, time_constant_s=0.3, poles=poles, row_s=0.9)
     rows = measure(truth, np.random.default_rng(poles))
     for channel in ("R_xy_ohm", "R_xx_ohm"):
         assert np.std(rows[channel]) == pytest.approx(0.1 * np.sqrt(bandwidth / 0.3), rel=0.02)
@@ -153,7 +150,7 @@ def test_the_same_name_and_seed_give_the_same_rows():
 
 @pytest.mark.parametrize("name", ["±7 T, 2 mT/s", "skewed reversal", "step and settle", "trapped field", "no R_xx"])
 def test_the_bound_is_in_the_range_of_the_experiment(name: str):
-    for seed in range(3):
+    for seed in range(2):
         assert 0.05e-3 < bound(run(name, seed)).coercive_T < 1.6e-3
 
 
@@ -193,7 +190,8 @@ def test_the_bound_of_the_stated_case():
 def test_more_that_is_unknown_is_never_less_uncertain():
     rows = measure(STATED, np.random.default_rng(0))
     plain = bound(HallRun(rows, STATED, {}))
-    for change in ({"trapped_T": 1e-3}, {"spin_ohm": 1.0, "spin_T": 0.5}, {"walk_ohm_per_root_s": 1e-3}):
+    assert 1.05 * plain.coercive_T < plain.wary_T
+    for change in ({"trapped_T": 1e-3}, {"walk_ohm_per_root_s": 1e-3}):
         assert bound(HallRun(rows, replace(STATED, **change), {})).coercive_T > plain.coercive_T
     assert bound(HallRun(rows.drop(columns="R_xx_ohm"), STATED, {})).coercive_T > plain.coercive_T
 
@@ -204,10 +202,10 @@ def test_an_estimator_that_knows_the_model_reaches_the_bound(walk_ohm_per_root_s
     truth = replace(STATED, time_constant_s=1.0, walk_ohm_per_root_s=walk_ohm_per_root_s)
     rows, B = rows_of(truth)
     late = rows > 450
-    J = jacobian(truth, rows, B, np.gradient(B, rows))
+    J = {n: x for n, x in jacobian(truth, rows, B, np.gradient(B, rows)).items() if n not in TRAPPED}
     # A conductor in no field at all shows its noise.
     blank = replace(truth, turns_T=(0.0,), ahe_ohm=0.0, dwell_s=len(rows) / 2 + 40)
-    frames = [measure(blank, np.random.default_rng(seed)) for seed in range(80)]
+    frames = [measure(blank, np.random.default_rng(seed)) for seed in range(60)]
     noise = np.array([[f[c][: len(rows)] - f[c].mean() for c in ("R_xy_ohm", "R_xx_ohm")] for f in frames])
     columns = np.concatenate([np.array(list(J.values())), noise])[:, :, late]
     products = fisher(columns, row_variance(truth, 1.0), walk_ohm_per_root_s**2)
