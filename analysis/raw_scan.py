@@ -178,9 +178,10 @@ def _analyze_free(points: Points, setting: Setting, notes: tuple[str, ...], shar
             f"with a free centre the moment is only {found.fit.strength:.0f} times its uncertainty "
             f"({LEAST_STRENGTH:.0f} needed): give the centre, or analyze all scans of the loop together"
         )
-        return refused(points, setting, (reason, *notes))
+        return refused(points, setting, (reason, *notes), found.found)
     if ambiguous:
-        return refused(points, setting, ("two centres describe the scan as well: give the centre", *notes))
+        reason = "two centres describe the scan as well: give the centre"
+        return refused(points, setting, (reason, *notes), found.found)
     return conclude(points, setting, found, notes, share)
 
 

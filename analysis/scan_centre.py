@@ -5,14 +5,14 @@ moment that goes with it is never small. A centre is therefore taken from scans 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .dipole_response import Response
 from .models import FloatArray
 from .scan_defects import LEAST_WORTH, Search, search
-from .scan_model import FLUX_JUMP, Defect, Points, Recipe, centre_step, solve
+from .scan_model import FLUX_JUMP, SECOND_DIPOLE, Defect, Points, Recipe, centre_step, solve
 
 AMBIGUOUS_WORTH = 9.0
 _STARTS = 2
@@ -39,7 +39,7 @@ def search_free(points: Points, response: Response) -> tuple[Search | None, bool
         defects = (Defect(FLUX_JUMP, row),) if row >= 0 else ()
         first = solve(points, Recipe(response, float(grid[k]), True, defects=defects))
         if first is not None:
-            found.append(search(points, first))
+            found.append(_named(points, search(points, first)))
     if not found:
         return None, False
     found.sort(key=lambda each: -each.score)
@@ -47,6 +47,19 @@ def search_free(points: Points, response: Response) -> tuple[Search | None, bool
     apart_m = 0.5 * response.radius_m
     others = [each for each in found[1:] if abs(each.fit.recipe.centre_m - best.fit.recipe.centre_m) > apart_m]
     return best, any(best.score - other.score < AMBIGUOUS_WORTH for other in others)
+
+
+def _named(points: Points, found: Search) -> Search:
+    """Of two dipoles at unknown places the larger one is the sample."""
+    recipe, fit = found.fit.recipe, found.fit
+    for k, defect in enumerate(recipe.defects):
+        if defect.kind == SECOND_DIPOLE and abs(fit.fit.p[fit.moment + 1 + k]) > abs(fit.fit.p[fit.moment]):
+            defects = list(recipe.defects)
+            defects[k] = replace(defect, place_m=recipe.centre_m)
+            swapped = solve(points, replace(recipe, centre_m=defect.place_m, defects=tuple(defects)))
+            if swapped is not None:
+                return replace(found, fit=swapped, rivals=())
+    return found
 
 
 def shared_centre(scans: Sequence[Points], response: Response) -> Centre | None:

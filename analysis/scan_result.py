@@ -58,12 +58,7 @@ def conclude(
     reason = _why_not(found, setting)
     if reason:
         return refused(points, setting, (reason, *notes), found.found)
-    value = float(fit.fit.p[fit.moment])
-    variance = float(fit.fit.covariance[fit.moment, fit.moment])
-    model2 = 0.0
-    for rival, less in found.rivals:
-        chance = 1.0 / (1.0 + np.exp(0.5 * less))
-        model2 += chance * (float(rival.fit.p[rival.moment]) - value) ** 2
+    value, variance, model2 = _mixture(found)
     budget = {
         "statistical": float(np.sqrt(variance * (1.0 - share))),
         "background": float(np.sqrt(variance * share)),
@@ -84,6 +79,17 @@ def conclude(
     return ScanResult(
         estimate, points.position_m, points.signal * gain, fit.fitted[: points.size] * gain, found.found, covariance
     )
+
+
+def _mixture(found: Search) -> tuple[float, float, float]:
+    """Mean, variance and variance between fits that describe the scan about as well, by their likelihoods."""
+    fits = [found.fit, *(rival for rival, _ in found.rivals)]
+    weight = np.exp(-0.5 * np.array([0.0, *(less for _, less in found.rivals)]))
+    weight /= weight.sum()
+    values = np.array([float(fit.fit.p[fit.moment]) for fit in fits])
+    variances = np.array([float(fit.fit.covariance[fit.moment, fit.moment]) for fit in fits])
+    mean = float(weight @ values)
+    return mean, float(weight @ variances), float(weight @ (values - mean) ** 2)
 
 
 def _why_not(found: Search, setting: Setting) -> str:

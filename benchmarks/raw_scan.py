@@ -83,11 +83,8 @@ def one(job):
     elif how == "believed":
         centre = Measured(truth.centre_m + 5e-4 * np.random.default_rng([seed, 9]).normal(), 5e-4)
     elif how == "background":
-        holder = replace(truth, strength=20.0 * np.sign(truth.strength), centre_m=15e-3, seed=seed + 10**6)
-        behind_z, behind = runs.voltage(replace(holder, points=80))
-        clean = replace(holder, noise_V=1e-12, strength=holder.strength * holder.noise_V / 1e-12)
-        volts = volts + runs.voltage(clean)[1]
-        background = Scan(behind_z, behind)
+        extra_V, behind = runs.background(truth)
+        volts, background = volts + extra_V, Scan(*behind)
     result = analyze_scan(
         z,
         volts,

@@ -66,7 +66,7 @@ class Truth:
         columns = [self.shape(z), np.ones_like(z), z / 1e-2]
         if self.both_ways:
             columns.append(np.linspace(-1.0, 1.0, z.size))
-        if free_centre:
+        if free_centre and moment_Am2:
             step = 1e-6
             columns.append(
                 moment_Am2 * (self.shape(z, self.centre_m + step) - self.shape(z, self.centre_m - step)) / 2e-3
@@ -101,6 +101,16 @@ def voltage(truth):
     if truth.jump_V:
         volts[round(truth.jump_share * z.size) :] += truth.jump_V
     return z, volts + noise(rng, z.size, truth.noise_V, truth.correlation)
+
+
+def background(truth, points=80):
+    """What a holder adds to the truth's scan (V), and a scan of the holder alone on another grid."""
+    rng = np.random.default_rng([truth.seed, 78])
+    height = 30.0 * truth.noise_V / VOLTS_PER_AM2_AT_CENTRE
+    alone = replace(truth, points=points, length_m=0.0)
+    z = alone.position_m
+    volts = height * alone.shape(z, 15e-3) + 0.1 - z + rng.normal(size=z.size) * truth.noise_V
+    return height * alone.shape(truth.position_m, 15e-3), (z, volts)
 
 
 def draw(base, seed):
