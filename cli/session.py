@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..core.clock import Clock, ScaledClock, SystemClock, VirtualClock
+from ..core.clock import Clock, PacedClock, SystemClock, VirtualClock
 from ..core.errors import RemanenceError
 from ..engine.live_fit import LiveFit
 from ..engine.report import keep_analysis
@@ -24,7 +24,7 @@ from .view import TerminalView, duration
 
 def laboratory_clock(speed: float | None) -> Clock:
     """The clock of a simulated laboratory: virtual unless a speed for watching was asked for."""
-    return VirtualClock() if speed is None else ScaledClock(speed)
+    return VirtualClock() if speed is None else PacedClock(speed)
 
 
 def random_bytes(seed: int | None) -> Callable[[int], bytes]:

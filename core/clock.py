@@ -54,7 +54,7 @@ def asleep_s() -> float:
 
 
 class ScaledClock:
-    """Laboratory time that passes `speed` times faster than real time: for watching a simulation."""
+    """Laboratory time that passes `speed` times faster than real time: for a simulation that others speak to."""
 
     def __init__(self, speed: float, start: datetime = VIRTUAL_EPOCH) -> None:
         if not (speed > 0 and speed < 1e9):
@@ -96,3 +96,28 @@ class VirtualClock:
         """Jump ahead; no real time passes."""
         if duration_s > 0:
             self._now += duration_s
+
+
+class PacedClock(VirtualClock):
+    """A virtual laboratory shown at `speed` times real time at most.
+
+    What this computer needs for its own work is none of the laboratory's time: a busy one makes the show slower, and
+    changes no number in it. For one driving thread.
+    """
+
+    def __init__(self, speed: float, start: datetime = VIRTUAL_EPOCH) -> None:
+        if not (speed > 0 and speed < 1e9):
+            raise ValueError(f"speed must be positive and finite, not {speed!r}")
+        super().__init__(start)
+        self.speed = speed
+        self._due_s = time.monotonic()  # noqa: TID251
+
+    def sleep(self, duration_s: float) -> None:
+        """Jump ahead, and block until that much scaled time has really passed since the last step ended."""
+        if duration_s <= 0:
+            return
+        super().sleep(duration_s)
+        now_s = time.monotonic()  # noqa: TID251
+        self._due_s = max(self._due_s + duration_s / self.speed, now_s)
+        if self._due_s > now_s:
+            time.sleep(self._due_s - now_s)  # noqa: TID251
