@@ -1,6 +1,7 @@
 """How good the Hall loop estimator is: thousands of runs of known truth, by class, against the Cramér–Rao bound.
 
-    python benchmarks/hall_coverage.py [seeds] [class ...] [--procs 2] [--first 0] [--ordinary]
+    python benchmarks/hall_coverage.py [seeds] [class ...] [--procs 2] [--first 0] [--ordinary] [--save runs.csv]
+    python benchmarks/hall_coverage.py --show seed class     what is true of one run, and what is estimated
 
 A class is named by any part of its name. `--ordinary` shows hurried analysis on the same runs: the high-field line
 subtracted, smoothing, the first crossing of each leg, no lag.
@@ -15,13 +16,13 @@ import os
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from remanence.analysis.hall_loop import analyze_hall_loop
-from remanence.core.records import EstimateStatus, Measured
+from remanence.core.records import Estimate, EstimateStatus, Measured
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.hall_bench import HallRun
@@ -66,9 +67,14 @@ class Claim:
     down: Measured | None = None
 
 
-def ours(hall: HallRun) -> Claim:
+def estimate(hall: HallRun) -> Estimate:
     settings = hall.metadata
-    found = analyze_hall_loop(hall.frame, time_constant_s=settings["time_constant_s"], poles=int(settings["poles"]))
+    return analyze_hall_loop(hall.frame, time_constant_s=settings["time_constant_s"], poles=int(settings["poles"]))
+
+
+def ours(hall: HallRun) -> Claim:
+    """What the package claims."""
+    found = estimate(hall)
     keys = ("coercive_field_T", "coercive_up_T", "coercive_down_T")
     values = [found.values.get(key) for key in keys]
     if found.status is not EstimateStatus.RESOLVED:
@@ -264,6 +270,18 @@ def efficiency(name: str, judged: list[Judged]) -> tuple[str, bool]:
     return text, rms <= limit + 2 * error
 
 
+def show(name: str, seed: int) -> None:
+    """One run in full."""
+    hall = run(name, seed)
+    print(f"{name}, seed {seed}: {len(hall.frame)} rows of {', '.join(hall.frame)}")
+    print("\n".join(f"  {key} = {value}" for key, value in asdict(hall.truth).items()))
+    found = estimate(hall)
+    print(f"{found.status}; B_C in truth {hall.truth.coercive_T}, could be had to {bound(hall)}")
+    print("\n".join(f"  {key} = {measured.value:.6g} ± {measured.u:.2g}" for key, measured in found.values.items()))
+    print("\n".join(f"  {source}: {u * 1e3:.3f} mT" for source, u in found.budget.items()))
+    print("\n".join(found.reasons))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="?", type=int, default=100)
@@ -271,16 +289,25 @@ def main() -> int:
     parser.add_argument("--procs", type=int, default=2)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--ordinary", action="store_true")
+    parser.add_argument("--save", type=Path)
+    parser.add_argument("--show", type=int, metavar="SEED")
     asked = parser.parse_args()
+    if asked.show is not None:  # then no number of seeds is given, and what stands there is a class
+        show(next(name for name in CLASSES if asked.classes[0] in name), asked.show)
+        return 0
     names = [name for name in CLASSES if not asked.classes or any(part in name for part in asked.classes)]
     method = "ordinary" if asked.ordinary else "ours"
-    kept = 0
+    kept, saved = 0, []
     # Spawned, so that what the processes load reads this: one thread each, or they fight for the same cores.
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with multiprocessing.get_context("spawn").Pool(asked.procs) as pool:
         for name in names:
             tasks = [(name, seed, method) for seed in range(asked.first, asked.first + asked.seeds)]
-            kept += report(name, pool.map(judge, tasks, chunksize=1))
+            judged = pool.map(judge, tasks, chunksize=1)
+            kept += report(name, judged)
+            saved += [{"class": name} | asdict(j) for j in judged]
+    if asked.save:
+        pd.DataFrame(saved).to_csv(asked.save, index=False)
     print(f"\n{kept} of {len(names)} classes keep every limit ({asked.seeds} seeds each, from {asked.first})")
     return 0 if kept == len(names) else 1
 

@@ -128,4 +128,4 @@ def bound(run: HallRun, *, variance: float | None = None, most_rows: int = 12_00
     sides = [names.index("up_T"), names.index("down_T")]
     wary = inverse(F)[np.ix_(sides, sides)]
     C = inverse(F[np.ix_(known, known)])[np.ix_([known.index(k) for k in sides], [known.index(k) for k in sides])]
-    return Bound(np.sqrt(C.sum()) / 2, *np.sqrt(np.diag(C)), np.sqrt(wary.sum()) / 2)
+    return Bound(*map(float, (np.sqrt(C.sum()) / 2, *np.sqrt(np.diag(C)), np.sqrt(wary.sum()) / 2)))
