@@ -71,6 +71,25 @@ def geometry_factor(
     Raises:
         ValueError: an instrument or orientation is unknown, a length is not positive, or the film reaches the coils.
     """
+    value, parts = factor_parts(
+        instrument, orientation, size_m, radial_offset_m, radial_offset_u_m=radial_offset_u_m, size_u_m=size_u_m
+    )
+    return Measured(value, math.sqrt(sum(part**2 for part in parts.values())))
+
+
+def factor_parts(
+    instrument: str | Gradiometer,
+    orientation: str,
+    size_m: tuple[float, float],
+    radial_offset_m: float,
+    *,
+    radial_offset_u_m: float,
+    size_u_m: float,
+) -> tuple[float, dict[str, float]]:
+    """The factor and the signed parts of its u by source, arguments and errors as of `geometry_factor`.
+
+    Every mounting of one film in one instrument shares all but `radial offset` and `direction`, with these signs.
+    """
     coils = _gradiometer(instrument)
     if orientation not in ORIENTATIONS:
         raise ValueError(f"orientation {orientation!r} is unknown: use one of {', '.join(ORIENTATIONS)}")
@@ -95,15 +114,16 @@ def geometry_factor(
     mean = (4.0 * value + near + far) / 6.0
     variance = (4.0 * (value - mean) ** 2 + (near - mean) ** 2 + (far - mean) ** 2) / 6.0
     width_m, length_m = size_m
-    others = [
-        factor(size_m=(width_m + size_u_m, length_m))[0] - value,
-        factor(size_m=(width_m, length_m + size_u_m))[0] - value,
-        factor(replace(coils, radius_m=coils.radius_m * (1.0 + _COILS_U)))[0] - value,
-        factor(replace(coils, spacing_m=coils.spacing_m * (1.0 + _COILS_U)))[0] - value,
-        factor(replace(coils, scan_m=coils.scan_m * (1.0 + _SCAN_U)))[0] - value,
-        direction,
-    ]
-    return Measured(mean, math.sqrt(variance + sum(part**2 for part in others)))
+    parts = {
+        "width": factor(size_m=(width_m + size_u_m, length_m))[0] - value,
+        "length": factor(size_m=(width_m, length_m + size_u_m))[0] - value,
+        "coil radius": factor(replace(coils, radius_m=coils.radius_m * (1.0 + _COILS_U)))[0] - value,
+        "coil spacing": factor(replace(coils, spacing_m=coils.spacing_m * (1.0 + _COILS_U)))[0] - value,
+        "scan length": factor(replace(coils, scan_m=coils.scan_m * (1.0 + _SCAN_U)))[0] - value,
+        "direction": direction,
+        "radial offset": math.sqrt(variance),
+    }
+    return mean, parts
 
 
 def _gradiometer(instrument: str | Gradiometer) -> Gradiometer:

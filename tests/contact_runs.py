@@ -27,8 +27,8 @@ def corners(width_over_height: float) -> dict[int, float]:
 
 def rim_ohm(label: str, places: dict[int, float], sheet_ohm: float) -> float:
     """(V_l − V_k)/I for the current into i and out of j, label "ij,kl"."""
-    i, j, k, l = (places[int(c)] for c in label if c.isdigit())
-    potential = [log(abs((x - j) / (x - i))) for x in (k, l)]
+    i, j, *voltage = (places[int(c)] for c in label if c.isdigit())
+    potential = [log(abs((x - j) / (x - i))) for x in voltage]
     return sheet_ohm / pi * (potential[1] - potential[0])
 
 
@@ -58,10 +58,10 @@ class Square:
         gain = 1.0 + self.gain_u * rng.standard_normal()
         rows = []
         for label in self.labels * self.repeats:
-            i, j, k, l = (int(c) for c in label if c.isdigit())
+            *_, low, high = (int(c) for c in label if c.isdigit())
             true = rim_ohm(label, places, self.sheet_ohm) * gain * self.scale.get(label, 1.0)
             # With the current reversed by exchanging its leads, the EMF does not change sign.
-            rows.append((label, true + emf[l] - emf[k] + self.noise_ohm * rng.standard_normal()))
+            rows.append((label, true + emf[high] - emf[low] + self.noise_ohm * rng.standard_normal()))
         frame = pd.DataFrame(rows, columns=["configuration", "R_ohm"])
         if with_u:
             frame["R_u_ohm"] = self.noise_ohm
