@@ -21,8 +21,8 @@ _SPEED_SHARE = 0.2
 _LEADS_PATIENCE = 4.0
 # Two looks nearer together than this say nothing about a speed.
 _SHORTEST_s = 0.5
-# A ramp needs this long to get going.
-_START_s = 1.0
+# A ramp needs this long to get going, and a coil's voltage this long to be that of the whole rate.
+_START_s, _DRIVEN_s = 1.0, 2.0
 
 
 def implausible(limits: MagnetLimits, reading: SupplyReading, now_s: float) -> str:
@@ -148,7 +148,7 @@ class Ramp:
     def follows(self, reading: SupplyReading) -> str | None:
         """Why the coil does not follow the leads, by their voltage; empty if it does, None when nothing can be told."""
         voltage, last = reading.voltage_V, self._last
-        young = reading.time_s - self._since_s < _START_s
+        young = reading.time_s - self._since_s < _DRIVEN_s
         if not self.tells or reading.activity is not Activity.RAMPING or young or self.near(reading):
             return None
         self.mute = voltage is None and self.mute is not False
