@@ -22,6 +22,7 @@ IntArray = NDArray[np.intp]
 TURN_SHARE = 0.02  # of the span: a field that came back by so much has turned
 FINE_T = 0.6  # below it are the loop and the cusp of localisation: rows are merged only over MOST_MERGED_T
 MOST_MERGED_T = 0.004
+SETTLE_S = 8.0
 MOST_ROWS = 1500  # of each of the two ranges, before rows are merged
 
 
@@ -143,13 +144,17 @@ def read_sweep(frame: pd.DataFrame, *, squares: float = 1.0, thin: bool = True) 
         rising=rising,
         leg=leg,
         start_T=start,
-        run=_runs(leg, time_s),
+        run=_runs(time_s),
         coarse=np.zeros(field.size, dtype=bool),
         timed=timed,
         rows=good.size,
         temperature_K=temperature,
         notes=tuple(notes),
     )
+    settled = _settled(sweep, time_s)
+    if settled.sum() >= 0.7 * sweep.size:
+        # What the rows just after a turn were measured at depends on lags that are not known yet.
+        sweep = sweep.where(settled)
     return _thinned(sweep) if thin else sweep
 
 
@@ -234,13 +239,20 @@ def _rates(field: FloatArray, time_s: FloatArray, leg: IntArray) -> FloatArray:
     return rate
 
 
-def _runs(leg: IntArray, time_s: FloatArray) -> IntArray:
-    """Numbers of the pieces inside which rows follow one another without a turn or a gap."""
-    if leg.size < 2:
-        return np.zeros(leg.size, dtype=np.intp)
+def _settled(sweep: Sweep, time_s: FloatArray) -> Mask:
+    """Rows of which the turn before is SETTLE_S away, or two rows where there is no time; the first leg has no turn."""
+    first = np.concatenate(([0], np.flatnonzero(np.diff(sweep.leg)) + 1))
+    began = first[np.searchsorted(first, np.arange(sweep.size), side="right") - 1]
+    late = time_s - time_s[began] >= SETTLE_S if sweep.timed else np.arange(sweep.size) - began >= 2
+    return late | (sweep.leg == 0)
+
+
+def _runs(time_s: FloatArray) -> IntArray:
+    """Numbers of the pieces inside which rows follow one another without a gap; noise does not mind a turn."""
+    if time_s.size < 2:
+        return np.zeros(time_s.size, dtype=np.intp)
     step = np.diff(time_s)
-    broken = (np.diff(leg) != 0) | (step > 5.0 * float(np.median(step)))
-    return np.concatenate(([0], np.cumsum(broken))).astype(np.intp)
+    return np.concatenate(([0], np.cumsum(step > 5.0 * float(np.median(step))))).astype(np.intp)
 
 
 def _thinned(sweep: Sweep) -> Sweep:

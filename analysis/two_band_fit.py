@@ -175,20 +175,25 @@ class BandProblem:
         p = np.clip(start, low, high)
         r, j = self._system(model, p, noise, prior)
         chi2, damping, steps, converged = float(r @ r), 1e-3, 0, False
-        normal, scale = _normal(j, free)
+        moving = free
+        normal, scale = _normal(j, moving)
         while steps < most_steps:
+            gradient = j[moving] @ r
             try:
-                step = np.linalg.solve(normal + damping * np.eye(scale.size), (j[free] @ r) / scale) / scale
+                step = np.linalg.solve(normal + damping * np.eye(scale.size), gradient / scale) / scale
             except np.linalg.LinAlgError:
                 return None
             trial = p.copy()
-            trial[free] += step
+            trial[moving] += step
             trial = np.clip(p + np.clip(trial - p, -_STEP[model.bands], _STEP[model.bands]), low, high)
             r_new, j_new = self._system(model, trial, noise, prior)
             gain = chi2 - float(r_new @ r_new)
             if gain > 0.0:
                 p, r, j, chi2, steps = trial, r_new, j_new, chi2 - gain, steps + 1
-                normal, scale = _normal(j, free)
+                # A parameter that is pushed against its limit takes no part in the next step.
+                push = j @ r
+                moving = free & ~((p <= low) & (push < 0.0)) & ~((p >= high) & (push > 0.0))
+                normal, scale = _normal(j, moving)
                 damping = max(damping * 0.1, 1e-12)
                 if gain < 3e-4 + 1e-7 * chi2 and damping < 1e-2:
                     converged = True
@@ -249,7 +254,7 @@ def _limits(model: Model) -> tuple[FloatArray, FloatArray]:
     for k in range(model.bands):
         low[2 * k], high[2 * k] = LOG_DENSITY
         low[2 * k + 1], high[2 * k + 1] = LOG_MOBILITY
-    for index, least, most in ((LOG_WIDTH, 5e-4, 2.0), (LOG_CUSP_FIELD, 5e-3, 2.0), (LOG_MOMENT_FIELD, 0.1, 30.0)):
+    for index, least, most in ((LOG_WIDTH, 5e-4, 2.0), (LOG_CUSP_FIELD, 2e-3, 20.0), (LOG_MOMENT_FIELD, 0.1, 30.0)):
         low[model.at(index)], high[model.at(index)] = np.log(least), np.log(most)
     low[model.at(CUSP)], high[model.at(CUSP)] = -0.5, 0.5
     return low, high

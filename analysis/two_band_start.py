@@ -8,7 +8,7 @@ from .models import ELEMENTARY_CHARGE_C, FloatArray
 from .transport_data import Sweep
 from .transport_noise import Whitening, white
 from .two_band_fit import BandFit, BandProblem, Noise
-from .two_band_model import UP, Model
+from .two_band_model import CUSP, DELAY, DOWN, LOG_CUSP_FIELD, LOG_WIDTH, UP, Model
 
 RATIOS = (1.4, 3.0, 8.0, 25.0)  # µ2/µ1
 SHARES = (0.05, 0.15, 0.35, 0.6, 0.85, 0.97)  # of the conductance that band 2 carries
@@ -56,15 +56,17 @@ def search(problem: BandProblem, sheet_ohm: float, slope_ohm_per_T: float) -> li
     """The distinct minima that the grid of starts leads to, on every so manieth row, best first; at most three."""
     every = max(1, problem.sweep.size // ROWS)
     few, noise = problem.within(np.arange(problem.sweep.size) % every == 0, rough_noise(problem))
+    # Shapes that need many rows wait: let loose far from the minimum they would mimic the bands.
+    hold = [Model(2).at(index) for index in (CUSP, LOG_CUSP_FIELD, UP, DOWN, LOG_WIDTH, DELAY)]
     found: list[BandFit] = []
     for logs in band_starts(sheet_ohm, slope_ohm_per_T):
         start = np.concatenate((logs, problem.nuisance_start()))
-        fit = few.fit(Model(2), start, noise, most_steps=8)
+        fit = few.fit(Model(2), start, noise, hold=hold, most_steps=8)
         if fit is not None and np.isfinite(fit.chi2):
             found.append(fit)
     distinct: list[BandFit] = []
     for rough in sorted(found, key=lambda fit: fit.chi2)[:5]:
-        fit = few.fit(Model(2), rough.p, noise)
+        fit = few.fit(Model(2), rough.p, noise, hold=hold)
         if fit is not None and all(np.abs(ordered(fit).logs - other.logs).max() > 0.05 for other in distinct):
             distinct.append(ordered(fit))
     return sorted(distinct, key=lambda fit: fit.chi2)[:3]
@@ -88,6 +90,6 @@ def loop_starts(problem: BandProblem, fit: BandFit) -> list[FloatArray]:
     if problem.setup.anomalous:
         for coercive in COERCIVE_T:
             p = fit.p.copy()
-            p[[model.at(UP), model.at(UP) + 1]] = coercive, -coercive
+            p[[model.at(UP), model.at(DOWN)]] = coercive, -coercive
             starts.append(p)
     return starts
