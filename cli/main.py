@@ -198,22 +198,42 @@ def simulate(
 
 @app.command()
 def analyze(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders or run.jsonl files, also interrupted ones.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Runs, also interrupted ones; Quantum Design .dat; MicroMag loops.")
+    ],
+    method: Annotated[
+        str, typer.Option(help="hall, magnetisation, temperature, two-band, single-band; auto looks what there is.")
+    ] = "auto",
     json: Json = False,
-    figure: Annotated[bool, typer.Option(help="Draw loop.png into the run's analysis folder.")] = True,
+    figure: Annotated[bool, typer.Option(help="Draw what was found, beside its numbers.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Keep results here, not beside the data.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help='What only you know: --option area_m2="25 ± 0.5 mm^2".')
+    ] = None,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="Figures also as pdf or svg.")] = None,
 ) -> None:
-    """Fit what is in a run, also one that was aborted or killed, and say what state it is in.
+    """Find the numbers in a run or in another maker's file, with what they are worth, and say why if there are none.
 
     Examples:
       remanence analyze remanence-demo/reference/2026/01/0198...
 
-      remanence analyze run.jsonl --json
+      remanence analyze film.dat --option area_m2="25 ± 0.5 mm^2" --format pdf
 
-      remanence analyze run.jsonl --no-figure
+      remanence analyze loop.hys film.dat --json --out results
     """
-    from .analyze import analyze_runs
+    from .analyze import analyze_files
 
-    _exit(analyze_runs(runs, json=json, figure=figure))
+    _exit(
+        analyze_files(
+            files,
+            json=json,
+            figure=figure,
+            method=method,
+            out=out,
+            options=option or [],
+            formats=format_ or [],
+        )
+    )
 
 
 @app.command()

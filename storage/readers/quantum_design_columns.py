@@ -147,7 +147,6 @@ def _time(ours: Ours, table: Table) -> None:
         factor = units.factor_of(unit, units.TIME_S)
         if factor is not None:
             ours.take("time_s", table.values(name) * factor, name, unit)
-            ours.notes.append(f"time_s counts from the first row; '{name}' as written is in the raw columns")
             return
 
 
