@@ -28,8 +28,7 @@ def draw_temperature_curves(result: TemperatureCurves, title: str) -> Any:
         curves.set_title(title_of(title, 46))
         _gap(gap, result)
         for axes in (curves, gap):
-            band(axes, values.get("irreversibility_temperature_K"), _PARTED_PERCENT = 2.0  # the branches have parted where their gap is more than this
-_BLOCKING, 1.0, "T_irr ± 1σ")
+            band(axes, values.get("irreversibility_temperature_K"), _BLOCKING, 1.0, "T_irr ± 1σ")
             band(axes, values.get("zfc_maximum_K"), _MAXIMUM, 1.0, "maximum of m_ZFC ± 1σ")
             legend(axes, loc="best")
         gap.set_title(title_of(result.estimate.text, 50), fontsize=9)
