@@ -83,12 +83,24 @@ def _fit(
     if freedom < 4 or np.linalg.matrix_rank(design) < design.shape[1]:
         return None
     found, *_ = np.linalg.lstsq(design * weight[:, None], y * weight)
-    variance = float(((y - design @ found) ** 2 * size).sum()) / freedom
+    rest = (y - design @ found) * weight
+    variance = float((rest**2).sum()) / freedom
     inverse = np.linalg.inv((design * size[:, None]).T @ design)
-    wider *= float(student.ppf(0.975, freedom)) / 1.96
+    wider *= float(student.ppf(0.975, freedom)) / 1.96 * _correlated(rest, b, leg, design.shape[1])
     u = wider * np.sqrt(variance * np.diag(inverse)) / scale
     count = columns.shape[1]
     return [float(v) for v in (found / scale)[:count]], [float(v) for v in u[:count]]
+
+
+def _correlated(rest: FloatArray, b: FloatArray, leg: FloatArray, parameters: int) -> float:
+    """By how much u grows if neighbouring blocks are still correlated: √((1 + r)/(1 − r)) of a first-order process."""
+    beside = (leg[1:] == leg[:-1]) & (b[1:] * b[:-1] > 0.0)
+    products, squares = rest[1:] * rest[:-1], 0.5 * (rest[1:] ** 2 + rest[:-1] ** 2)
+    if not beside.any():
+        return 1.0
+    # A fit takes some of the correlation with it.
+    r = float(products[beside].sum() / squares[beside].sum()) + parameters / rest.size
+    return float(np.sqrt((1.0 + min(r, 0.9)) / (1.0 - min(r, 0.9)))) if r > 0.0 else 1.0
 
 
 def _both_ways(b: FloatArray, leg: FloatArray) -> bool:
