@@ -181,10 +181,18 @@ def bifurcation(gap: Gap) -> Temperature:
             f"no T_irr below {top_K:.0f} K: the branches are still {ratio.value:.1%} ± {ratio.u:.1%} apart there",
             never_closes=True,
         )
-    place = crossing(gap.temperature_K, gap.difference_Am2 - LEAST_RATIO * gap.size_Am2, float(gap.temperature_K[last]))
-    if place is None or place.x.u > 0.25 * place.x.value or not gap.temperature_K[0] < place.x.value < top_K:
+    y = gap.difference_Am2 - LEAST_RATIO * gap.size_Am2
+    place = crossing(np.log(gap.temperature_K), y, float(np.log(gap.temperature_K[last])))
+    found = None if place is None else _out_of_log(place.x)
+    if found is None or found.u > MOST_U * found.value or not gap.temperature_K[0] < found.value < top_K:
         return Temperature(None, "the gap closes too slowly, or is too noisy, to say where it passes 2 %")
-    return Temperature(place.x)
+    return Temperature(found)
+
+
+def _out_of_log(log_K: Measured) -> Measured:
+    """Blocking spreads by factors, not by kelvins: curves bend less over ln T, where the polynomials are fitted."""
+    value = float(np.exp(log_K.value))
+    return Measured(value, value * log_K.u)
 
 
 def zfc_maximum(zfc: Branch) -> tuple[Temperature, str]:
