@@ -29,6 +29,8 @@ BAD_FLAGS = (
     "overload", "unlock", "settling", "overrange", "over range", "invalid", "nan", "fault", "error", "timeout",
 )  # fmt: skip
 
+_STATE_SCHEMA = 1
+
 
 @dataclass(frozen=True)
 class HallLoopSettings:
@@ -164,6 +166,34 @@ class HallLoopEstimator:
             delta = temperature_K - total[1]
             total[1] += delta / total[0]
             total[2] += delta * (temperature_K - total[1])
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on after a restart, as JSON knows it; its size does not grow with the rows.
+
+        To be asked for on the thread that calls `update`.
+        """
+        with self._lock:
+            return {
+                "schema": _STATE_SCHEMA, "rows": self.rows, "skipped": self.skipped, "last_n": self._last_n,
+                "last": self._last, "temperatures": list(self._temperatures), "motion": self._motion.state(),
+                "tracker": self._tracker.state(), "spikes": self._spikes.state(),
+            }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave, with the same columns and settings.
+
+        Raises:
+            ValueError: the state is of another version of this estimator: give it the rows again instead.
+        """
+        if state.get("schema") != _STATE_SCHEMA:
+            raise ValueError("this state was kept by another version of the estimator: give it the rows again")
+        with self._lock:
+            self.rows, self.skipped, self._last_n = state["rows"], state["skipped"], state["last_n"]
+            self._last = state["last"] and (state["last"][0], state["last"][1])
+            self._temperatures = list(state["temperatures"])
+            self._motion.restore(state["motion"])
+            self._tracker.restore(state["tracker"])
+            self._spikes.restore(state["spikes"])
 
     def estimate(self) -> Estimate:
         """What the rows so far allow to be said. May be called from any thread; the same rows, the same answer."""

@@ -8,10 +8,20 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
+from typing import Any
 
 # One row of a leg: voltage's instant (s), field at that instant (T), rate (T/s), R_xy and R_xx (ohm), and for how
 # long the rate had been steady (s).
 Point = tuple[float, float, float, float, float, float]
+
+
+def point_of(values: Sequence[float] | None) -> Point | None:
+    """A point read back from a list."""
+    if values is None:
+        return None
+    time_s, field_T, rate, r_xy, r_xx, steady_s = values
+    return time_s, field_T, rate, r_xy, r_xx, steady_s
+
 
 STRIDE = 8  # count, mean R_xy, M2 of R_xy, sums of field, time, rate and R_xx, and the first row's steady time
 
@@ -71,6 +81,19 @@ class LegBins:
         sums[slot + 5] += rate
         sums[slot + 6] += r_xx
 
+    def state(self) -> dict[str, Any]:
+        """Its sums and which bin each belongs to, as JSON knows them."""
+        return {
+            "rising": self.rising, "start_T": self.start_T, "latest_T": self.latest_T, "sums": self.sums.tolist(),
+            "bins": list(self._slots),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.latest_T = state["latest_T"]
+        self.sums = array("d", state["sums"])
+        self._slots = {key: STRIDE * k for k, key in enumerate(state["bins"])}
+
 
 class LegTracker:
     """Hands every row to the leg it belongs to; `legs` grows by one at each turn."""
@@ -108,6 +131,25 @@ class LegTracker:
         away_T = field_T - self._extreme_T
         if abs(away_T) > max(self._floor_T, self._share * (self._high_T - self._low_T)):
             self._turn(field_T, away_T > 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON knows it."""
+        return {
+            "legs": [leg.state() for leg in self.legs], "low_T": self._low_T, "high_T": self._high_T,
+            "extreme_T": self._extreme_T, "sign": self._sign, "started": self._started,
+            "pending": [list(point) for point in self._pending],
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.legs = []
+        for number, kept in enumerate(state["legs"]):
+            leg = LegBins(number, kept["rising"], kept["start_T"], self._widths)
+            leg.restore(kept)
+            self.legs.append(leg)
+        self._low_T, self._high_T, self._extreme_T = state["low_T"], state["high_T"], state["extreme_T"]
+        self._sign, self._started = state["sign"], state["started"]
+        self._pending = [point for values in state["pending"] if (point := point_of(values)) is not None]
 
     def _turn(self, field_T: float, rising: bool) -> None:
         leg = LegBins(len(self.legs), rising, self._extreme_T, self._widths)

@@ -46,6 +46,7 @@ class LegView:
     latest_T: float
     turned: bool
     points: Points
+    row_s: float = 0.0  # the mean time between rows
 
     @property
     def renewed(self) -> bool:
@@ -85,7 +86,8 @@ def legs_of(table: Sequence[tuple[int, bool, float, float, bytes]]) -> list[LegV
             rising=np.full(count.size, 1.0 if rising else -1.0),
             steady_s=block[:, 7],
         )
-        views.append(LegView(number, rising, start_T, latest_T, number < len(table) - 1, points))
+        row_s = float(np.ptp(time_s)) / max(float(count.sum()) - 1.0, 1.0) if time_s.size else 0.0
+        views.append(LegView(number, rising, start_T, latest_T, number < len(table) - 1, points, row_s))
     return views
 
 

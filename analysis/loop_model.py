@@ -9,22 +9,19 @@ tip renewed, e_j trapped flux older than the run (the same on all legs), x the t
 ξ is the spread of the lock-in's delay about its mean: the filter smears the signal, whereas the magnet's lag delays
 the field as a whole. Two nodes carry its first three moments; the fourth does nothing to a crossing, F being odd.
 
-F is tanh or erf. If its shape is free, s κ_2 z² + κ_3 z³ times exp(−πz²/4) is added: that bends the branch, leaves its
-crossing and the slope there alone, and by time reversal the two branches share κ_2 and κ_3.
+F is one of `loop_shapes`: tanh, erf, or erf with bumps that are free.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .loop_data import Closure, Points
-from .models import FloatArray, erf_branch, tanh_branch
+from .loop_shapes import SHAPE_SIZE, SHAPES
+from .models import FloatArray
+from .wander import Wander, wander_of
 
 Nodes = tuple[FloatArray, FloatArray]
-Branch = Callable[[ArrayLike], tuple[FloatArray, FloatArray]]
-BRANCHES: dict[str, Branch] = {"erf": erf_branch, "tanh": tanh_branch}
 
 TRAP_SCALES_T = (0.2, 0.4, 0.8)
 DRIFT_POWERS = np.arange(1, 5)  # of the time from −1 to 1: a line, and what a slow wander leaves beside it
@@ -72,7 +69,7 @@ class Layout:
             ("old_trap", len(self.scales_T)),
             ("far_trap", 0),
             ("first_trap", 2),
-            ("shape", 2),
+            ("shape", SHAPE_SIZE),
         )
         at = 4
         for name, width in names:
@@ -109,17 +106,16 @@ class LoopModel:
         nodes: Nodes,
         *,
         has_r_xx: bool,
-        free_shape: bool = False,
         mean_r_xx_ohm: float | None = None,
     ) -> None:
         self.points = points
         self.layout = layout
         self.branch = branch
         self.has_r_xx = has_r_xx
-        self.free_shape = free_shape
         self._mean_r_xx_ohm = float(points.r_xx_ohm.mean()) if mean_r_xx_ohm is None else mean_r_xx_ohm
         self.window_T = window_T
         self.nodes_s, self.weights = nodes
+        self._wander: Wander | None = None
         b = points.field_T
         shapes = trap_shapes(b, layout.scales_T)
         self._shift = np.zeros((b.size, layout.size))
@@ -135,7 +131,15 @@ class LoopModel:
         self._plain[:, layout.offset] = 1.0
         self._plain[:, layout.drift] = points.span_time[:, None] ** DRIFT_POWERS
         self._powers = np.array(layout.odd_powers)
+        self._spread_T = self.nodes_s[:, None] * points.rate_T_per_s
         self._rising = points.rising > 0.0
+
+    @property
+    def wander(self) -> Wander:
+        """The columns of a walk over the points."""
+        if self._wander is None:
+            self._wander = wander_of(self.points)
+        return self._wander
 
     def value(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """R_xy of the model and its Jacobian."""
@@ -152,21 +156,10 @@ class LoopModel:
         slope /= self.window_T
         width = np.exp(p[LOG_WIDTH])
         distance = true_T - np.where(self._rising, p[UP], p[DOWN])
-        m, dm, zdm = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
-        shape, free_shape = np.zeros((x.size, 2)), self.free_shape
-        for node_s, weight in zip(self.nodes_s, self.weights, strict=True):
-            # A reading with the delay δ + ξ saw the field of v ξ earlier.
-            z = (distance - self.points.rate_T_per_s * node_s) / width
-            f, df = BRANCHES[self.branch](z)
-            if free_shape:
-                bell = np.exp(-0.25 * np.pi * z**2)
-                skew, flat = self.points.rising * z**2 * bell, z**3 * bell
-                f = f + p[lay.shape][0] * skew + p[lay.shape][1] * flat
-                dskew = self.points.rising * (2.0 * z - 0.5 * np.pi * z**3) * bell
-                dflat = (3.0 * z**2 - 0.5 * np.pi * z**4) * bell
-                df = df + p[lay.shape][0] * dskew + p[lay.shape][1] * dflat
-                shape += weight * p[AMPLITUDE] * np.column_stack((skew, flat))
-            m, dm, zdm = m + weight * f, dm + weight * df, zdm + weight * z * df
+        # A reading with the delay δ + ξ saw the field of v ξ earlier.
+        z = (distance - self._spread_T) / width
+        f, df, own = SHAPES[self.branch](z, self.points.rising, p[lay.shape])
+        m, dm, zdm = self.weights @ f, self.weights @ df, self.weights @ (z * df)
         dm = p[AMPLITUDE] / width * dm
         jacobian = self._plain.copy()
         jacobian[:, lay.shifts] += (slope + dm)[:, None] * self._shift[:, lay.shifts]
@@ -175,15 +168,15 @@ class LoopModel:
         jacobian[:, DOWN] = np.where(self._rising, 0.0, -dm)
         jacobian[:, LOG_WIDTH] = -p[AMPLITUDE] * zdm
         jacobian[:, AMPLITUDE] = m
-        jacobian[:, lay.shape] = shape
+        if own.shape[0]:
+            jacobian[:, lay.shape] = p[AMPLITUDE] * (self.weights @ own).T
         return powers @ p[lay.odd] + self._plain @ p + p[AMPLITUDE] * m, jacobian
 
     def on(self, points: Points, p: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Corrected field, R_xy and m of the model on other points of the same run."""
         twin = LoopModel(
             points, self.layout, self.window_T, self.branch, (self.nodes_s, self.weights),
-            has_r_xx=self.has_r_xx,
-            free_shape=self.free_shape, mean_r_xx_ohm=self._mean_r_xx_ohm,
+            has_r_xx=self.has_r_xx, mean_r_xx_ohm=self._mean_r_xx_ohm,
         )  # fmt: skip
         fitted, jacobian = twin.value(p)
         return points.field_T + twin.shift_T(p), fitted, jacobian[:, AMPLITUDE]

@@ -6,6 +6,8 @@ from .loop_data import Points
 from .loop_model import AMPLITUDE, DOWN, LOG_WIDTH, UP, LoopModel
 from .models import FloatArray
 
+_WIDTHS_T = np.array((0.006, 0.015, 0.03, 0.06, 0.12))
+
 
 def first_sigma(points: Points) -> float:
     """About the standard deviation of one row, from second differences: no model is needed for it."""
@@ -29,25 +31,24 @@ def scan(model: LoopModel, mean: FloatArray, u: FloatArray, triangle: FloatArray
     linear = np.flatnonzero((u > 0.0) & (np.arange(u.size) > AMPLITUDE))
     full = np.vstack((columns, triangle[:, :-1], np.diag(prior)))[:, linear]
     right = np.concatenate((points.r_xy_ohm * root / sigma, triangle[:, -1], prior * mean))
-    q, r = np.linalg.qr(full / np.sqrt((full**2).sum(axis=0)))
     scale = np.sqrt((full**2).sum(axis=0))
-    right_left = right - q @ (q.T @ right)
+    full = full / scale
+    coercive_T, width_T = (grid.ravel() for grid in np.meshgrid(_grid(0.004, 0.6 * model.window_T, 1.35), _WIDTHS_T))
+    z = (points.field_T[:, None] - points.rising[:, None] * coercive_T) / width_T
+    steps = np.zeros((right.size, coercive_T.size))
+    steps[: points.size] = np.tanh(z) * (root / sigma)[:, None]
+    # What each step explains once all linear terms have taken their part, for all steps of the grid at once.
+    normal = full.T @ full + 1e-10 * np.eye(linear.size)
+    overlap = full.T @ steps
+    left = np.linalg.solve(normal, np.column_stack((overlap, full.T @ right)))
+    norm = (steps**2).sum(axis=0) - (overlap * left[:, :-1]).sum(axis=0)
+    match = steps.T @ right - overlap.T @ left[:, -1]
+    gain = np.where(norm > 1e-6, match**2 / np.maximum(norm, 1e-12), -1.0)
+    best = int(np.argmax(gain))
+    height = match[best] / norm[best] if gain[best] >= 0.0 else 0.0
     p = mean.copy()
-    best, height = np.zeros_like(right), 0.0
-    top = -1.0
-    for coercive_T in _grid(0.004, 0.6 * model.window_T, 1.35):
-        for width_T in (0.006, 0.015, 0.03, 0.06, 0.12):
-            z = (points.field_T - points.rising * coercive_T) / width_T
-            trial = np.zeros_like(right)
-            trial[: points.size] = np.tanh(z) * root / sigma
-            left = trial - q @ (q.T @ trial)
-            norm = float(left @ left)
-            gain = float(left @ right_left) ** 2 / max(norm, 1e-12)
-            if gain > top and norm > 1e-6:
-                top, best, height = gain, trial, float(left @ right_left) / norm
-                p[[DOWN, UP, LOG_WIDTH]] = -coercive_T, coercive_T, np.log(width_T)
-    p[AMPLITUDE] = height
-    p[linear] = np.linalg.lstsq(r, q.T @ (right - height * best), rcond=1e-12)[0] / scale
+    p[[DOWN, UP, LOG_WIDTH, AMPLITUDE]] = -coercive_T[best], coercive_T[best], np.log(width_T[best]), height
+    p[linear] = (left[:, -1] - height * left[:, best]) / scale
     return np.where(u > 0.0, p, mean)
 
 

@@ -5,6 +5,7 @@ counts when the rate has not changed for a settling time; a stop, a restart, a t
 """
 
 from collections import deque
+from typing import Any
 
 
 class SteadyMotion:
@@ -23,6 +24,19 @@ class SteadyMotion:
         self._since_s = 0.0
         self._seen = 0
         self.steady_s = 0.0  # how long the motion had been steady at the last reading
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON knows it."""
+        return {
+            "recent": [list(reading) for reading in self._recent], "base_s": self._base_s, "rate": self._rate_T_per_s,
+            "since_s": self._since_s, "seen": self._seen, "steady_s": self.steady_s,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self._recent = deque((time_s, field_T) for time_s, field_T in state["recent"])
+        self._base_s, self._rate_T_per_s = state["base_s"], state["rate"]
+        self._since_s, self._seen, self.steady_s = state["since_s"], state["seen"], state["steady_s"]
 
     def rate_T_per_s(self, time_s: float, field_T: float) -> float | None:
         """Take one reading; the mean rate since the motion became steady, or None while it is not."""

@@ -16,7 +16,6 @@ LEAST_AMPLITUDE = 5.0  # in its own standard uncertainty
 MOST_RELATIVE_U = 0.35
 MOST_OF_WINDOW = 0.6
 SATURATION = 2.2  # times B_C, the least field a leg must come from
-CLOSED_WIDTHS = 2.5  # beyond B_C, where 1 − |m| is below 1.5 %
 
 
 @dataclass(frozen=True, slots=True)

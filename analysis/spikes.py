@@ -4,7 +4,9 @@ A reading is wild when it stands out from both neighbours to the same side. Its 
 differences: on a ramp the deviations from a running median are all zero, and a rule built on them flags everything.
 """
 
-from .legs import Point
+from typing import Any
+
+from .legs import Point, point_of
 
 Reading = tuple[float, Point | None]
 
@@ -18,11 +20,27 @@ class SpikeGate:
         self._scale_ohm = 0.0
         self._before: float | None = None
         self._held: Reading | None = None
+        self._field_T: float | None = None
+        self._step_T = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON knows it."""
+        return {
+            "dropped": self.dropped, "scale_ohm": self._scale_ohm, "before": self._before, "held": self._held,
+            "field_T": self._field_T, "step_T": self._step_T,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.dropped, self._scale_ohm, self._before = state["dropped"], state["scale_ohm"], state["before"]
+        self._field_T, self._step_T = state["field_T"], state["step_T"]
+        held = state["held"]
+        self._held = held and (held[0], point_of(held[1]))
 
     def push(self, field_T: float, point: Point | None) -> Reading | None:
         """Take the next reading and give the previous one, its point None if it was a spike or not steady."""
         held, self._held = self._held, (field_T, point)
-        if held is None:
+        if held is None or self._leaps(held[0], field_T):
             return None
         middle = held[1]
         if middle is None or point is None:
@@ -42,3 +60,17 @@ class SpikeGate:
             self._scale_ohm = second if scale == 0.0 else scale * (1.04 if second > scale else 1.0 / 1.04)
         self._before = middle[3]
         return held
+
+    def _leaps(self, middle_T: float, after_T: float) -> bool:
+        """True when the field between two that fit together does not: such a reading would pass for a turn."""
+        before_T, step_T = self._field_T, self._step_T
+        if before_T is not None:
+            passed_T = abs(after_T - before_T)
+            if abs(middle_T - 0.5 * (before_T + after_T)) > 3.0 * passed_T + 4.0 * step_T > 0.0:
+                self.dropped += 1
+                self._step_T = step_T * 1.1
+                return True
+            step = 0.5 * passed_T
+            self._step_T = step if step_T == 0.0 else step_T * (1.04 if step > step_T else 1.0 / 1.04)
+        self._field_T = middle_T
+        return False

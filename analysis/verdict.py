@@ -7,13 +7,12 @@ import numpy as np
 
 from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
+from .averaging import Average, average_of
 from .loop_data import LegView
-from .loop_fit import Choice, FitSettings, LoopFit, LoopProblem, chi2_of, solve
+from .loop_fit import BRANCHES, Choice, FitSettings, LoopFit, LoopProblem, chi2_of, solve
 from .loop_model import AMPLITUDE, DOWN, LOG_WIDTH, UP, Layout, trap_shapes
 from .models import FloatArray
-from .refusals import CLOSED_WIDTHS, LEAST_RATIO, SATURATION, Evidence, reasons_against, switches
-
-FREE_SHAPE_GAIN = 10.0  # in χ², for two more parameters
+from .refusals import LEAST_RATIO, SATURATION, Evidence, reasons_against, switches
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,25 @@ def _tried(legs: list[LegView], closing: list[LegView], settings: FitSettings, e
     if fit is None:
         return None
     # A magnet that lags by T needs several T to settle on a rate; how long T is, only the first fit knows.
+    if min(leg.row_s for leg in legs) > max(2.0, settings.poles * settings.time_constant_s):
+        # Rows so far apart may each have been waited for: then nothing lags, whatever their field and time suggest.
+        still = replace(choice, moving=False)
+        other = solve(problem, still)
+        if other is not None:
+            average = average_of(problem, {choice: fit, still: other})
+            fit, choice = average.best, average.choice
+    walk, beyond = 0.0, problem.walk_beyond()
+    for _ in range(2):
+        stronger = max(fit.walk, beyond)
+        if stronger <= 1.2 * walk:
+            break
+        walk = stronger
+        problem = LoopProblem(legs, closing, settings, walk=walk)
+        fit = solve(problem, choice, fit) or fit
     lock_in_s = settings.poles * settings.time_constant_s
     lag_s = float(fit.p[fit.model.layout.delay]) - lock_in_s
     if lag_s > 1.2:
-        patient = LoopProblem(legs, closing, settings, lock_in_s + 4.0 * lag_s)
+        patient = LoopProblem(legs, closing, settings, lock_in_s + 4.0 * lag_s, walk)
         refined = solve(patient, choice, fit)
         if refined is not None:
             problem, fit = patient, refined
@@ -110,8 +124,7 @@ class _Trial:
         return leg.beyond_zero_T > self._saturation_T(crossing_T)
 
     def _saturation_T(self, crossing_T: float) -> float:
-        width_T = float(np.exp(self.fit.p[LOG_WIDTH]))
-        return max(SATURATION * crossing_T, crossing_T + CLOSED_WIDTHS * width_T)
+        return max(SATURATION * crossing_T, crossing_T + self.fit.closes_T)
 
     def verdict(
         self, renewed: Sequence[LegView], *, rows: int, notes: tuple[str, ...], extra: Mapping[str, Measured]
@@ -120,19 +133,18 @@ class _Trial:
         bare = solve(self.problem, replace(self.choice, loop=False), self.fit, errors=False)
         # Where there is no step at all nobody asks for its shape.
         stepless = bare is None or chi2_of(bare, self.fit) - self.fit.chi2 < LEAST_RATIO
-        others = [] if stepless else self._rivals()
+        average = Average(((self.fit, 1.0),), self.choice) if stepless else self._average()
         fit = self.fit
         has_down, has_up = self.problem.has_down, self.problem.has_up
-        layout = fit.model.layout
-        coercive = np.zeros(layout.size)
+        coercive = np.zeros(4)
         coercive[DOWN] = -0.5 if has_up else -1.0
         coercive[UP] = 0.5 if has_down else 1.0
         if not has_down:
             coercive[DOWN] = 0.0
         if not has_up:
             coercive[UP] = 0.0
-        budget = self._budget(coercive, others)
-        crossing = Measured(float(coercive @ fit.p), float(np.sqrt(sum(part**2 for part in budget.values()))))
+        budget = self._budget(coercive, average)
+        crossing = Measured(average.value(coercive), float(np.sqrt(sum(part**2 for part in budget.values()))))
         trapped = replace(self.choice, loop=False, scales_T=(0.03, 0.06, 0.12, 0.2, 0.4, 0.8), trapped_u_T=0.02)
         evidence = Evidence(
             fit=fit,
@@ -158,7 +170,7 @@ class _Trial:
             status = EstimateStatus.NOT_RESOLVED if both else EstimateStatus.WAITING
             text = f"not resolved: {reasons[0]}" if both else _waiting(renewed, {not has_down})
             return Verdict(Estimate(status, extra, reasons + notes, {}, text, rows), fit)
-        values = dict(extra) | self._values(crossing, others)
+        values = dict(extra) | self._values(crossing, average)
         if both:
             status, text = EstimateStatus.RESOLVED, f"µ₀Hc = {_text(crossing)}"
         else:
@@ -168,99 +180,82 @@ class _Trial:
             text = f"{arrow} only: {_text(values[key])} (preliminary)"
         return Verdict(Estimate(status, values, notes, budget, text, rows), fit)
 
-    def _rivals(self) -> list[tuple[LoopFit, float]]:
-        """Other fits of the same loop with the weight that their difference from the fit deserves."""
-        fit = self.fit
-        found: list[tuple[LoopFit, float]] = []
-        shape = solve(self.problem, replace(self.choice, branch="tanh"), fit)
-        if shape is not None:
-            # The better shape is kept; the other counts by its likelihood, and never for nothing.
-            gain = float(np.clip(0.5 * (chi2_of(shape, fit) - fit.chi2), -30.0, 30.0))
-            if gain < 0.0:
-                self.fit, shape, gain = shape, fit, -gain
-                self.choice = replace(self.choice, branch="tanh")
-            found.append((shape, max(1.0 / (1.0 + np.exp(gain)), 0.1)))
-        shapes = solve(self.problem, replace(self.choice, free_shape=True), self.fit)
-        if shapes is not None and self.fit.chi2 - chi2_of(shapes, self.fit) > FREE_SHAPE_GAIN:
-            # Neither tanh nor erf: what the data say of the shape replaces what was assumed, and how far that
-            # moved the crossing stays in the budget, for two terms do not make every shape.
-            self.fit, self.choice, found = shapes, replace(self.choice, free_shape=True), [(self.fit, 1.0)]
-        elif shapes is not None:
-            found.append((shapes, 0.5))
-        for choice in (
-            replace(self.choice, odd_powers=(1, 3, 5, 7)),
-            replace(self.choice, window_T=0.6 * self.choice.window_T, odd_powers=(1, 3)),
-        ):
-            other = solve(self.problem, choice, self.fit)
-            if other is not None:
-                found.append((other, 0.5))
-        return found
+    def _average(self) -> Average:
+        """The shapes of the branch that describe the loop, weighed by their evidence; `fit` becomes the best of them."""
+        found = {self.choice: self.fit}
+        for trapped in (True, False):
+            for branch in BRANCHES:
+                choice = replace(self.choice, branch=branch, trapped=trapped)
+                if choice not in found and (other := solve(self.problem, choice, self.fit)) is not None:
+                    found[choice] = other
+        first = average_of(self.problem, found)
+        stiffer = replace(first.choice, odd_powers=(1, 3, 5, 7))
+        if (other := solve(self.problem, stiffer, first.best)) is not None:
+            found[stiffer] = other
+        average = average_of(self.problem, found)
+        self.fit, self.choice = average.best, average.choice
+        narrow = replace(self.choice, window_T=0.6 * self.choice.window_T, odd_powers=(1, 3))
+        other = solve(self.problem, narrow, self.fit)
+        return average if other is None else replace(average, apart=(other,))
 
-    def _model_u(self, gradient: FloatArray, others: Sequence[tuple[LoopFit, float]]) -> float:
-        """Spread between descriptions beyond what their own statistics differ by (the variance of a difference)."""
-        fit = self.fit
-        variance = 0.0
-        for other, weight in others:
-            far = np.zeros(other.p.size)
-            far[:4] = gradient[:4]
-            apart = float(far @ other.p - gradient @ fit.p)
-            expected = abs(other.u(far) ** 2 - fit.u(gradient) ** 2)
-            variance += weight**2 * max(apart**2 - expected, 0.0)
-        return float(np.sqrt(variance))
-
-    def _budget(self, gradient: FloatArray, others: Sequence[tuple[LoopFit, float]]) -> dict[str, float]:
+    def _budget(self, gradient: FloatArray, average: Average) -> dict[str, float]:
         """The uncertainty of gradient · p by source: what δ and b explain of its variance, the rest, and the models."""
-        fit = self.fit
-        layout, covariance = fit.model.layout, fit.covariance
-        total = float(gradient @ covariance @ gradient)
-        delay = _explained(covariance, gradient, [layout.delay])
-        both = _explained(covariance, gradient, [layout.delay, *_trap_indices(layout)])
+        layout, covariance = self.fit.model.layout, self.fit.covariance
+        far = _longer(gradient, layout.size)
+        total = float(far @ covariance @ far)
+        delay = _explained(covariance, far, [layout.delay])
+        both = _explained(covariance, far, [layout.delay, *_trap_indices(layout)])
         return {
             "statistical": float(np.sqrt(max(total - both, 0.0))),
             "delay": float(np.sqrt(max(delay, 0.0))),
             "trapped field": float(np.sqrt(max(both - delay, 0.0))),
-            "model": float(np.hypot(self._model_u(gradient, others), self.errors.readback_u_T)),
+            "model": float(np.hypot(average.model_u(gradient), self.errors.readback_u_T)),
         }
 
-    def _values(self, crossing: Measured, others: Sequence[tuple[LoopFit, float]]) -> dict[str, Measured]:
+    def _values(self, crossing: Measured, average: Average) -> dict[str, Measured]:
         fit = self.fit
         layout, p = fit.model.layout, fit.p
         values = {"coercive_field_T": crossing}
 
-        def put(key: str, gradient: FloatArray, value: float, *more_u: float) -> None:
-            u = float(np.sqrt(fit.u(gradient) ** 2 + sum(part**2 for part in more_u)))
+        def put(key: str, value: float, *parts_u: float) -> None:
+            u = float(np.sqrt(sum(part**2 for part in parts_u)))
             if u > 0.0 and np.isfinite(u):
                 values[key] = Measured(value, u)
 
-        def one(index: int, height: float = 1.0) -> FloatArray:
-            gradient = np.zeros(layout.size)
-            gradient[index] = height
-            return gradient
+        def of(key: str, gradient: FloatArray, *more_u: float) -> None:
+            put(key, average.value(gradient), average.u(gradient), *more_u)
 
+        up, down, amplitude = np.eye(4)[[UP, DOWN, AMPLITUDE]]
         scale_u = (self.errors.readback_u_T, self.errors.zero_u_T)
         if self.problem.has_up:
-            put("coercive_up_T", one(UP), float(p[UP]), self._model_u(one(UP), others), *scale_u)
+            of("coercive_up_T", up, *scale_u)
         if self.problem.has_down:
-            put("coercive_down_T", one(DOWN), float(p[DOWN]), self._model_u(one(DOWN), others), *scale_u)
+            of("coercive_down_T", down, *scale_u)
         if self.problem.has_up and self.problem.has_down:
-            centre = one(UP, 0.5) + one(DOWN, 0.5)
-            put("loop_centre_T", centre, float(centre @ p), self._model_u(centre, others), *scale_u)
-        put("ahe_amplitude_ohm", one(AMPLITUDE), float(p[AMPLITUDE]), self._model_u(one(AMPLITUDE), others))
-        width_T = float(np.exp(p[LOG_WIDTH]))
-        width_model_u = self._model_u(one(LOG_WIDTH), others) * width_T
-        put("width_T", one(LOG_WIDTH, width_T), width_T, width_model_u)
-        put("delay_s", one(layout.delay), float(p[layout.delay]))
+            of("loop_centre_T", 0.5 * (up + down), *scale_u)
+        of("ahe_amplitude_ohm", amplitude)
+        widths_T = [(other.width_T, weight) for other, weight in average.fits]
+        width_T = sum(width * weight for width, weight in widths_T)
+        spread_T = np.sqrt(sum(weight * (width - width_T) ** 2 for width, weight in widths_T))
+        put("width_T", width_T, fit.width_T * float(np.sqrt(fit.covariance[LOG_WIDTH, LOG_WIDTH])), spread_T)
+        put("delay_s", float(p[layout.delay]), float(np.sqrt(fit.covariance[layout.delay, layout.delay])))
         trap = np.zeros(layout.size)
         trap[layout.trap] = trap_shapes(np.array([crossing.value]), layout.scales_T)[0]
-        put("trapped_field_T", trap, float(trap @ p))
+        put("trapped_field_T", float(trap @ p), fit.u(trap))
         first = layout.odd.start
-        slope = one(first, 1.0 / fit.model.window_T)
-        put("ordinary_slope_ohm_per_T", slope, float(slope @ p))
+        slope_u = float(np.sqrt(fit.covariance[first, first]))
+        put("ordinary_slope_ohm_per_T", float(p[first]) / fit.model.window_T, slope_u / fit.model.window_T)
         freedom = max(fit.size - int(fit.free.sum()), 1)
         values["chi2_reduced"] = Measured(fit.chi2_reduced, float(np.sqrt(2.0 * fit.noise.inflation / freedom)))
         # No crossing is shown whose uncertainty swallows it.
         kept = ("coercive_field_T", "coercive_up_T", "coercive_down_T", "width_T", "ahe_amplitude_ohm")
         return {key: m for key, m in values.items() if key not in kept or m.u < abs(m.value)}
+
+
+def _longer(gradient: FloatArray, size: int) -> FloatArray:
+    far = np.zeros(size)
+    far[: gradient.size] = gradient
+    return far
 
 
 def _trap_indices(layout: Layout) -> list[int]:

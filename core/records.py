@@ -154,6 +154,8 @@ class Estimate:
     `loop_centre_T`, `ahe_amplitude_ohm`, `width_T`, `delay_s`, ... ; a key that may not be claimed is absent.
     `budget` splits u(B_C) by source (`statistical`, `delay`, `trapped field`, `model`), in tesla. `reasons` are
     sentences that say why a value is absent or weak. `rows` is how many rows were seen.
+    `likelihood_ratio` is 2 ln of the likelihoods with and without a loop, corrected for serial correlation.
+    `may_stop` is true when the wanted u(B_C) is reached and was reached one loop earlier as well.
     """
 
     status: EstimateStatus
@@ -162,3 +164,5 @@ class Estimate:
     budget: Mapping[str, float] = field(default_factory=dict[str, float])
     text: str = ""
     rows: int = 0
+    likelihood_ratio: float | None = None
+    may_stop: bool = False
