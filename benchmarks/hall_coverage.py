@@ -204,6 +204,11 @@ def report(name: str, judged: list[Judged]) -> bool:
     worst = sorted((j for j in judged if np.isfinite(j.z)), key=lambda j: -abs(j.z))[:6]
     if worst:
         print("  worst: " + ", ".join(f"seed {j.seed} z {j.z:+.1f} ({1e3 * j.error_T:+.2f} mT)" for j in worst))
+    far = sorted((j for j in judged if np.isfinite(j.error_T / j.bound_T)), key=lambda j: -abs(j.error_T / j.bound_T))[
+        :6
+    ]
+    if far:
+        print("  farthest: " + ", ".join(f"seed {j.seed} {j.error_T / j.bound_T:+.1f} bounds" for j in far))
     refused = [j.seed for j in judged if expect == "resolved" and not np.isfinite(j.z)][:12]
     if refused:
         print(f"  refused: seeds {', '.join(map(str, refused))}")
@@ -291,7 +296,7 @@ def main() -> int:
     parser.add_argument("--ordinary", action="store_true")
     parser.add_argument("--save", type=Path)
     parser.add_argument("--show", type=int, metavar="SEED")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     if asked.show is not None:  # then no number of seeds is given, and what stands there is a class
         show(next(name for name in CLASSES if asked.classes[0] in name), asked.show)
         return 0

@@ -78,7 +78,7 @@ class HallRun:
 def fine_path(truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times fine enough for the filter, the commanded field, and the field in the magnet that follows it."""
     t_knots, B_knots, _ = knots(truth)
-    dt = truth.row_s / np.ceil(truth.row_s / min(truth.time_constant_s / 8, 0.25))
+    dt = truth.row_s / np.ceil(truth.row_s / min(truth.time_constant_s / 4, 0.25))
     t = np.arange(0.0, t_knots[-1], dt)
     B = np.interp(t, t_knots, B_knots)
     return t, B, low_pass(B, dt, truth.magnet_lag_s, 1)
@@ -87,7 +87,7 @@ def fine_path(truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def row_times(truth: Truth, rng: np.random.Generator) -> np.ndarray:
     t_knots, _, _ = knots(truth)
     if truth.grid_T:
-        return t_knots[2::2][1:] - 0.02
+        return t_knots[3::2] - 1.0  # the field is asked for before the next step too
     steady = np.arange(0.5, t_knots[-1] - 1.0, truth.row_s)
     return steady + np.abs(rng.normal(0, 0.004, len(steady)))
 

@@ -165,7 +165,7 @@ def _late(rng):
 
 @of_class("trapped field")
 def _trapped(rng):
-    truth = plain(rng, window(float(rng.choice([3.0, 7.0]))))
+    truth = plain(rng, window(turn(rng)))
     return replace(truth, trapped_T=rng.uniform(0.2e-3, 2e-3), trapped_scale_T=rng.uniform(0.1, 1.0))
 
 
@@ -189,7 +189,7 @@ def _broken(rng):
 def _stepped(rng):
     truth = plain(rng, window(float(rng.choice([1.0, 3.0]))))
     rate = 5e-3
-    settle = 12 * truth.time_constant_s * (1 + truth.poles / 4) + 8 * truth.magnet_lag_s + 1.0
+    settle = 12 * truth.time_constant_s * (1 + truth.poles / 4) + 8 * truth.magnet_lag_s + 2.0
     pitch = float(rng.choice([2e-3, 4e-3, 5e-3]))
     truth = replace(truth, grid_T=(pitch, 0.05), settle_s=settle, rates=((np.inf, rate),), row_s=0.25)
     # A stepped loop has few points: noise as low as a settled voltmeter's
