@@ -14,7 +14,7 @@ from scipy.stats import chi2 as chi_squared
 from ..core.records import Estimate, EstimateStatus, Measured
 from .film_geometry import Gradiometer, factor_parts
 from .series import Entry, Series
-from .series_mean import Comparison, difference, own_u, ratio
+from .series_mean import Comparison, difference, own_u, spread_u
 
 _OWN_PARTS = ("radial offset", "direction")
 
@@ -26,7 +26,8 @@ class Anisotropy:
     `series` holds the values as compared (moments corrected), `reported` and `factors` what they were made of (factors
     empty for quantities that need none). `p_equal` is the chance of the differences if all are equal. `preferred` is
     the orientation whose value is larger than every other by more than three standard uncertainties, or None.
-    `estimate.values`: each value as `<quantity> <orientation>`, and `largest_over_next` when one is preferred.
+    `estimate.values`: each value as `<quantity> <orientation>`, and when one is preferred `preferred_over_others`,
+    its ratio to the weighted mean of the others.
     """
 
     estimate: Estimate
@@ -103,11 +104,23 @@ def _compared(series: Series, reported: Mapping[str, Measured], factors: Mapping
         text = f"no preferred direction: {size.text}"
         estimate = Estimate(EstimateStatus.NOT_RESOLVED, values, (text, *reasons), {}, text, series.value.size)
     else:
-        if abs(series.value[order[1]]) > 5.0 * series.u[order[1]]:
-            values["largest_over_next"] = ratio(series, first, others[0]).apart
+        if np.all(np.abs(series.value[order[1:]]) > 5.0 * series.u[order[1:]]):
+            values["preferred_over_others"] = _over_others(series, int(order[0]))
         text = f"{preferred} is preferred: {size.text}"
         estimate = Estimate(EstimateStatus.RESOLVED, values, tuple(reasons), {}, text, series.value.size)
     return Anisotropy(estimate, series, reported, factors, comparisons, p, preferred)
+
+
+def _over_others(series: Series, largest: int) -> Measured:
+    """To the mean of the others, not to the next: the larger of two equals is too large by chance."""
+    weights = own_u(series) ** -2.0
+    weights[largest] = 0.0
+    weights /= weights.sum()
+    mean = float(weights @ series.value)
+    value = float(series.value[largest] / mean)
+    sensitivity = -value * weights
+    sensitivity[largest] += 1.0
+    return Measured(value, spread_u(series, sensitivity / mean))
 
 
 def _p_equal(series: Series) -> float:

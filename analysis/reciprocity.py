@@ -120,5 +120,5 @@ def _density(
     bend = fit.bend_u_ohm_per_T / abs(slope.value)
     statistical = math.sqrt(max((slope.u / slope.value) ** 2 - bend**2, 0.0))
     budget = {"statistical": statistical, "bend": bend, "gain": gain_u}
-    text = f"n = {format_measured(values['sheet_density_per_m2'], '× 10¹³ cm⁻²', 1e-17)}"
+    text = f"n = ({format_measured(values['sheet_density_per_m2'], '', 1e-17)}) × 10¹³ cm⁻²"
     return Estimate(EstimateStatus.RESOLVED, values, tuple(notes), budget, text, rows)

@@ -98,8 +98,9 @@ def _correlated(rest: FloatArray, b: FloatArray, leg: FloatArray, parameters: in
     products, squares = rest[1:] * rest[:-1], 0.5 * (rest[1:] ** 2 + rest[:-1] ** 2)
     if not beside.any():
         return 1.0
-    # A fit takes some of the correlation with it.
-    r = float(products[beside].sum() / squares[beside].sum()) + parameters / rest.size
+    # A fit takes some of the correlation with it; half of it is given back, for r is known from few blocks and counts
+    # only when positive.
+    r = float(products[beside].sum() / squares[beside].sum()) + 0.5 * parameters / rest.size
     return float(np.sqrt((1.0 + min(r, 0.9)) / (1.0 - min(r, 0.9)))) if r > 0.0 else 1.0
 
 

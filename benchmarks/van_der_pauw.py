@@ -150,8 +150,8 @@ def directions(change: dict, seed: int) -> Answer:
     values = found.estimate.values
     keys = {name: f"moment_Am2 {name}" for name in reported}
     answer = {name: ((values[key].value - run.true_Am2(name)) / values[key].u, np.nan) for name, key in keys.items()}
-    if "largest_over_next" in values:
-        of, true = values["largest_over_next"], run.true_Am2("[001]") / run.moment_Am2
+    if "preferred_over_others" in values:
+        of, true = values["preferred_over_others"], run.true_Am2("[001]") / run.moment_Am2
         answer["ratio"] = ((of.value - true) / of.u, np.nan)
     return answer, found.preferred is not None
 

@@ -456,6 +456,6 @@ def test_the_figure_of_the_page():
         mine = near & (hall.leg == number)
         loop.errorbar(b[mine], (hall.r_xy_ohm - ordinary)[mine], hall.u_ohm, fmt=".", ms=4, lw=0.6, label=name)
     loop.set(xlabel="µ₀H (mT)", ylabel="$R_{xy} - R_0 B$ (Ω), ±1σ", title="Half difference less the line")
-    loop.text(0.97, 0.05, hall.estimate.text, ha="right", transform=loop.transAxes, fontsize=8)
+    loop.text(0.97, 0.4, hall.estimate.text, ha="right", transform=loop.transAxes, fontsize=8)
     loop.legend(fontsize=8)
     figures.keep(figure, "van-der-pauw")
