@@ -209,7 +209,8 @@ def report(name: str, judged: list[Judged]) -> bool:
     ]
     if far:
         print("  farthest: " + ", ".join(f"seed {j.seed} {j.error_T / j.bound_T:+.1f} bounds" for j in far))
-    refused = [j.seed for j in judged if expect == "resolved" and not np.isfinite(j.z)][:12]
+    wanted = {"resolved": "z", "down only": "z_down"}.get(expect)
+    refused = [j.seed for j in judged if wanted and not np.isfinite(getattr(j, wanted))][:12]
     if refused:
         print(f"  refused: seeds {', '.join(map(str, refused))}")
     if false:
