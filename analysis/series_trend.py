@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2 as chi_squared
 
+from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
 from .models import FloatArray
 from .names import split_unit
@@ -132,13 +133,13 @@ def plateau(series: Series) -> Plateau:
         text = f"not resolved: {reasons[0]}"
         estimate = Estimate(EstimateStatus.NOT_RESOLVED, {}, (*reasons, *series.reasons), {}, text, x.size)
         return Plateau(estimate, *found)
-    x_unit = split_unit(series.x_name)[1]
+    x_head, x_unit = split_unit(series.x_name)
     values = {
         f"levels_off_{series.x_name}": x0,
         f"plateau_{series.quantity}": level,
         f"rise_{series.quantity}_per_{x_unit or series.x_name}": rise,
     }
-    text = f"{series.quantity} levels off at {series.x_name} {x0.value:.3g} ± {x0.u:.2g}"
+    text = f"{series.quantity} levels off at {x_head} {format_measured(x0, x_unit)}"
     return Plateau(Estimate(EstimateStatus.RESOLVED, values, series.reasons, {}, text, x.size), *found)
 
 
