@@ -19,6 +19,7 @@ from ..engine.report import keep
 from .report import as_json, print_estimate
 
 _UNTRUSTED = 7
+_WIDE = 140
 _MAGNETIC = ("magnetisation_loop", "temperature_curves")
 
 
@@ -117,6 +118,8 @@ def _as_json(read: Input, analysis: Analysis) -> str:
 def _print(read: Input, analysis: Analysis) -> None:
     """The values with their uncertainties in the field's units, then why, then where the uncertainty comes from."""
     out = Console()
+    if not out.is_terminal:
+        out = Console(width=_WIDE)  # a file has no right edge: no value is broken in two
     estimate = analysis.estimate
     if analysis.record.method == "hall_loop" and read.run is not None:
         if estimate.status is EstimateStatus.RESOLVED:  # otherwise the table is followed by the text and its reasons

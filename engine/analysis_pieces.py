@@ -37,7 +37,7 @@ class Piece:
         """From which line or row of the file to which, as its index numbers them."""
         if self.frame.empty:
             return ""
-        kind = str(self.frame.index.name or "row")
+        kind = "line" if self.frame.index.name == "line" else "row"
         return f"{kind} {self.frame.index[0]}–{self.frame.index[-1]}"
 
 

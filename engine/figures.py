@@ -1,5 +1,6 @@
 """What every figure has in common: size, letters, colours that all eyes tell apart, and how it is kept."""
 
+import re
 import textwrap
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -113,7 +114,9 @@ def prefix_of(values: FloatArray) -> tuple[float, str]:
 
 
 def title_of(text: str, width: int = 62, lines: int = 3) -> str:
-    """A title in lines that fit over its axes."""
+    """A title in lines that fit over its axes; a value stays in one line with its uncertainty and its unit."""
+    text = re.sub(r" ?([±=]) ?", "\u00a0\\1\u00a0", text)
+    text = re.sub(r"(?<=[0-9]) (?=[^\W\d]|10)", "\u00a0", text)
     return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …"))
 
 

@@ -12,7 +12,7 @@ from remanence.cli.analyze import analyze_files
 from remanence.core.errors import ConfigError
 from remanence.core.records import Estimate, EstimateStatus, Measured
 from remanence.engine.analysis_options import read_options, split_options
-from remanence.engine.analysis_pieces import pieces_of
+from remanence.engine.analysis_pieces import pieces_of, with_history
 from remanence.engine.analysis_record import AnalysisRecord, Source, code_version, sha256_of
 from remanence.engine.analysis_values import in_words, label_of, unit_of
 
@@ -197,6 +197,46 @@ def test_one_bad_file_among_several_does_not_keep_the_others_from_it(tmp_path: P
         analyze(bad)
 
 
+def test_one_band_is_asked_for_by_name(tmp_path: Path, capsys):
+    truth = transport_runs.Truth((2e17,), (0.03,), turns_T=(0.0, 5.0, -5.0, 5.0), step_T=0.1)
+    run = transport_runs.frame(truth)
+    rows = [f"{row.time_s},5,{row.field_T * 1e4:.4f},{row.R_xx_ohm:.9e},{row.R_xy_ohm:.9e}" for row in run.itertuples()]
+    names = "Time Stamp (sec),Temperature (K),Magnetic Field (Oe),Bridge 1 Resistance (Ohms),Bridge 2 Resistance (Ohms)"
+    path = tmp_path / "one.dat"
+    path.write_text("\n".join([*HEAD, names, *rows]) + "\n", encoding="utf-8")
+    channels = ["R_xx=Bridge 1 Resistance", "R_xy=Bridge 2 Resistance"]
+    assert analyze(path, method="single-band", json=True, figure=True, options=channels) == 0
+    (told,) = objects(capsys.readouterr().out)
+    density = told["values"]["density_per_m2"]  # type: ignore[index]
+    assert abs(density["value"] - 2e17) < 5 * density["u"]
+    assert density["unit"] == "1/m^2"
+    assert (tmp_path / "one.dat.analysis" / "single_band.png").exists()
+
+
+def zfc_fc_rows() -> list[str]:
+    """ZFC and FC in 10 mT on warming; the gap of 1 µemu at 5 K closes at 60 K."""
+    rng = np.random.default_rng(4)
+    rows = []
+    for gap in (1.0, 0.0):
+        for kelvin in np.arange(5.0, 150.0, 1.5):
+            moment = 2e-6 - 4e-9 * kelvin - gap * 1e-6 * max(0.0, 1.0 - (kelvin - 5.0) / 55.0)
+            rows.append(f",{len(rows)},{kelvin:.4f},100.07,{moment + rng.normal(0.0, 2e-9):.9e},2e-9")
+    return rows
+
+
+def test_zero_field_cooled_and_field_cooled_are_one_question(tmp_path: Path, capsys):
+    path = dat(tmp_path, zfc_fc_rows())
+    assert analyze(path, json=True, figure=True) == 0
+    (told,) = objects(capsys.readouterr().out)
+    assert (told["analysis"], told["piece"]) == ("temperature_curves", "10.01 mT")
+    parted = told["values"]["irreversibility_temperature_K"]  # type: ignore[index]
+    assert 50.0 < parted["value"] < 62.0
+    assert (tmp_path / "film.dat.analysis" / "temperature_curves.png").exists()
+    half = dat(tmp_path, zfc_fc_rows()[:90], "half.dat")
+    with pytest.raises(ConfigError, match="ZFC and an FC branch"):
+        analyze(half)
+
+
 # ---- the parts
 
 
@@ -215,6 +255,16 @@ def test_a_table_is_cut_where_what_was_held_changes():
     ]  # fmt: skip
     assert loose == 0
     assert pieces[1].lines == "row 40–79"
+
+
+def test_how_a_sample_was_cooled_belongs_to_what_was_measured_then():
+    down, up = np.linspace(300.0, 5.0, 60), np.linspace(5.0, 300.0, 60)
+    legs = [(0.1, up), (4.0, down), (0.1, up), (1.0, up)]
+    table = pd.concat(
+        [pd.DataFrame({"field_T": b, "temperature_K": t, "moment_Am2": 1e-9}) for b, t in legs], ignore_index=True
+    )
+    pieces = with_history(pieces_of(table)[0])
+    assert [(piece.at, len(piece.frame)) for piece in pieces] == [("100 mT", 180), ("1000 mT", 60)]
 
 
 def test_rows_without_numbers_belong_to_no_piece_and_one_temperature_is_not_two():

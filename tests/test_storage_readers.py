@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,37 @@ def test_a_file_that_is_not_there_or_is_a_folder(tmp_path: Path):
         read_quantum_design(written(tmp_path, "hello"))
     with pytest.raises(ConfigError, match="not a MicroMag"):
         read_micromag(written(tmp_path, "hello"))
+
+
+def broken(content: bytes, rnd: random.Random) -> bytes:
+    """`content` as bad disks, editors and cables leave it."""
+    data = bytearray(content)
+    for _ in range(rnd.choice([1, 2, 5, 20])):
+        at = rnd.randrange(len(data) + 1)
+        match rnd.randrange(4):
+            case 0:
+                data[at : at + 1] = bytes([rnd.choice(b',;\t\n\r"0.-+eE()[]\0\xff\xb5 Am')])
+            case 1:
+                del data[at : at + rnd.randrange(1, 60)]
+            case 2:
+                data[at:at] = bytes(rnd.choice(b',;\t\n"0123.-e []()') for _ in range(rnd.randrange(1, 20)))
+            case _:
+                data = data[:at]
+    return bytes(data)
+
+
+def test_a_damaged_file_is_read_or_refused_and_never_ends_in_a_traceback(tmp_path: Path):
+    rnd = random.Random(5)
+    whole = [QD.encode(), TABS.encode(), SEMICOLONS.encode(), RESISTIVITY.encode(), micromag().encode("cp1252")]
+    read = 0
+    for n in range(600):
+        try:
+            file = read_foreign(written(tmp_path, broken(whole[n % len(whole)], rnd)))
+        except ConfigError:
+            continue
+        read += 1
+        assert file.frame.index.is_unique
+    assert 100 < read < 600
 
 
 # ---- MicroMag
