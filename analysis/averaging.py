@@ -18,14 +18,17 @@ TRAPPED_ODDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """Fits with weights that sum to one, best first. `apart` are fits to other data, that no likelihood can weigh.
+    """Fits with weights that sum to one, best first; `choice` is that of the best.
 
-    `choice` is that of the best. `gradient` is over the first parameters, which all layouts share: −B_C, +B_C, ln w and A.
+    `apart` are fits to other data, that no likelihood can weigh. `earlier` is an average over fewer rows, whose
+    differences between descriptions still hold. `gradient` is over the first parameters, which all layouts share:
+    −B_C, +B_C, ln w and A.
     """
 
     fits: tuple[tuple[LoopFit, float], ...]
     choice: Choice
     apart: tuple[LoopFit, ...] = ()
+    earlier: "Average | None" = None
 
     @property
     def best(self) -> LoopFit:
@@ -34,7 +37,10 @@ class Average:
 
     def value(self, gradient: FloatArray) -> float:
         """The weighted mean of gradient · p."""
-        return sum(weight * _of(fit, gradient) for fit, weight in self.fits)
+        mean = sum(weight * _of(fit, gradient) for fit, weight in self.fits)
+        if self.earlier is not None:
+            mean += self.earlier.value(gradient) - _of(self.earlier.best, gradient)
+        return mean
 
     def u(self, gradient: FloatArray) -> float:
         """Its standard uncertainty: the mean variance, and the variance between the descriptions."""
@@ -42,6 +48,8 @@ class Average:
 
     def model_u(self, gradient: FloatArray) -> float:
         """What the descriptions add to the variance of the best one."""
+        if self.earlier is not None:
+            return self.earlier.model_u(gradient)
         mean = self.value(gradient)
         variance = sum(
             weight * (_u(fit, gradient) ** 2 + (_of(fit, gradient) - mean) ** 2) for fit, weight in self.fits

@@ -7,7 +7,7 @@ run through the same code, so that live and later answers are one.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -22,7 +22,7 @@ from .loop_model import AMPLITUDE
 from .models import FloatArray
 from .motion import SteadyMotion
 from .spikes import SpikeGate
-from .verdict import FieldErrors, Verdict, conclude
+from .verdict import FieldErrors, Memory, Verdict, conclude
 
 # A row with a flag that holds one of these words has no valid R_xy.
 BAD_FLAGS = (
@@ -38,6 +38,7 @@ class HallLoopSettings:
 
     `extra_delay_s` ± `extra_delay_u_s` is what is believed of the delay beyond the lock-in's before the data speak: a
     current-derived readback leads the sample's field by L/R of the persistent switch, never the other way.
+    `target_u_T` is the u(B_C) that the operator asks for: `Estimate.may_stop` says when it is reached.
     `trapped_u_T` is the size of the magnet's trapped flux to reckon with, `memory_T` the field that renews it.
     """
 
@@ -53,6 +54,7 @@ class HallLoopSettings:
     memory_T: float = 1.0
     zero_u_T: float = 5e-5
     most_rate_T_per_s: float = 0.2
+    target_u_T: float | None = None
 
     @property
     def lock_in_delay_s(self) -> float:
@@ -106,6 +108,7 @@ class HallLoopEstimator:
         self._lock = Lock()
         self._last: tuple[float, float] | None = None
         self._last_n = -1
+        self._memory: Memory | None = None
         self._temperatures = [0, 0.0, 0.0]
         self.rows = 0
         self.skipped = 0
@@ -197,14 +200,38 @@ class HallLoopEstimator:
 
     def estimate(self) -> Estimate:
         """What the rows so far allow to be said. May be called from any thread; the same rows, the same answer."""
-        return self._conclude()[0].estimate
+        return self._judge()[0].estimate
+
+    def live_estimate(self) -> Estimate:
+        """The same within a fraction of its uncertainty, sooner: only what new rows can change is fitted again.
+
+        For one thread at a time. Everything is fitted anew when a leg came or ended or the rows grew by a tenth.
+        """
+        verdict, _ = self._judge(self._memory)
+        self._memory = verdict.memory
+        return verdict.estimate
+
+    def _reached(self, estimate: Estimate) -> bool:
+        target_T, found = self.settings.target_u_T, estimate.values.get("coercive_field_T")
+        return bool(target_T and estimate.status is EstimateStatus.RESOLVED and found and found.u <= target_T)
+
+    def _may_stop(self, legs: Sequence[LegView], estimate: Estimate, fit: FitSettings, errors: FieldErrors) -> bool:
+        """Whether the target is reached, and was without the last loop: once may be luck."""
+        if not self._reached(estimate):
+            return False
+        turned = [leg for leg in legs if leg.turned and leg.renewed]
+        pairs = min(sum(leg.rising for leg in turned), sum(not leg.rising for leg in turned))
+        if pairs < 2:
+            return False
+        before = [leg for leg in legs if leg.number < turned[-2].number]
+        return self._reached(conclude(before, fit, errors, rows=estimate.rows).estimate)
 
     def curve(self) -> tuple[LegCurve, ...]:
         """Per leg what a plot needs, with the present fit."""
-        verdict, legs = self._conclude()
+        verdict, legs = self._judge()
         return tuple(_curve(leg, verdict.fit) for leg in legs)
 
-    def _conclude(self) -> tuple[Verdict, list[LegView]]:
+    def _judge(self, memory: Memory | None = None) -> tuple[Verdict, list[LegView]]:
         with self._lock:
             table = table_of(self._tracker.legs)
             count, mean, squares = self._temperatures
@@ -226,11 +253,13 @@ class HallLoopEstimator:
             notes.append(f"{spikes} rows were dropped as spikes")
         errors = FieldErrors(0.3 * s.readback_resolution_T, s.zero_u_T)
         try:
-            verdict = conclude(legs, fit_settings, errors, rows=rows, notes=tuple(notes), extra=extra)
+            verdict = conclude(legs, fit_settings, errors, rows=rows, notes=tuple(notes), extra=extra, memory=memory)
         except np.linalg.LinAlgError:
             reason = "the rows so far do not determine a fit"
             text = f"not resolved: {reason}"
             verdict = Verdict(Estimate(EstimateStatus.NOT_RESOLVED, extra, (reason, *notes), {}, text, rows))
+        if self._may_stop(legs, verdict.estimate, fit_settings, errors):
+            verdict = replace(verdict, estimate=replace(verdict.estimate, may_stop=True))
         return verdict, legs
 
 

@@ -30,6 +30,21 @@ class Points:
         """The points that `keep` (a mask) is true for."""
         return Points(*(getattr(self, name)[keep] for name in self.__slots__))
 
+    def merged(self, inner_T: float, step_T: float) -> "Points":
+        """The same points with those beyond `inner_T` merged into bins of `step_T`: fewer where R_xy is smooth."""
+        outer = np.abs(self.field_T) > inner_T
+        key = np.where(outer, 1e9 + np.floor(self.field_T / step_T), np.arange(self.size)) + 1e12 * self.leg
+        _, group = np.unique(key, return_inverse=True)
+        total = np.bincount(group, self.count)
+        means: dict[str, FloatArray] = {
+            name: np.bincount(group, self.count * getattr(self, name)) / total
+            for name in self.__slots__
+            if name != "count"
+        }
+        means["count"] = np.asarray(total, dtype=np.float64)
+        order = np.lexsort((means["span_time"], means["leg"]))
+        return Points(*(means[name][order] for name in self.__slots__))
+
     @property
     def size(self) -> int:
         """How many bins."""
@@ -47,6 +62,10 @@ class LegView:
     turned: bool
     points: Points
     row_s: float = 0.0  # the mean time between rows
+
+    def at_rest(self, rate_T_per_s: float) -> "LegView":
+        """The same leg as if swept at one rate throughout: what lags then lags alike everywhere."""
+        return replace(self, points=replace(self.points, rate_T_per_s=rate_T_per_s * self.points.rising))
 
     @property
     def renewed(self) -> bool:

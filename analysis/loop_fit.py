@@ -19,6 +19,8 @@ from .wander import Wander, wander_of
 
 WIDTH_RANGE_T = (1e-3, 0.3)
 OPEN = 0.985
+MERGED_T = 0.01  # of bins far from a crossing, where a fit must be quick
+STEP_RATE_T_PER_S, STEP_U_T = 1e-3, 1e-3  # of a stepped sweep: a rate in name only, and what its readback may be off
 # In spreads of the filter's delay: rows further apart than this know nothing of each other by the filter.
 _SMEARED = 4.0
 
@@ -71,7 +73,6 @@ class Choice:
     loop: bool = True
     scales_T: tuple[float, ...] = (0.2, 0.4, 0.8)
     trapped: bool = True
-    moving: bool = True  # False for a field that stands still while it and the voltage are read
     trapped_u_T: float | None = None
 
 
@@ -125,7 +126,16 @@ class LoopProblem:
         settings: FitSettings,
         steady_s: float = 0.0,
         walk: float = 0.0,
+        stepped: bool = False,
+        inner_T: float | None = None,
     ) -> None:
+        self.steady_s = steady_s
+        if stepped:
+            legs, closing = (
+                [leg.at_rest(STEP_RATE_T_PER_S) for leg in legs],
+                [leg.at_rest(STEP_RATE_T_PER_S) for leg in closing],
+            )
+        self.stepped = stepped
         self.legs = legs
         self.walk = walk
         self.settings = settings
@@ -136,6 +146,8 @@ class LoopProblem:
         self.remembers = min(tips) < 1.1 * settings.memory_T
         points = join([leg.points for leg in legs])
         self.points = points.where((np.abs(points.field_T) < settings.fine_window_T) & (points.steady_s >= steady_s))
+        if inner_T is not None:
+            self.points = self.points.merged(inner_T, MERGED_T)
         self.closure: Closure | None = closure_of(closing, settings.fine_window_T, steady_s)
         self.first_leg = 0 if any(leg.number == 0 and not leg.renewed for leg in closing) else -1
         self._closures: dict[tuple[float, ...], tuple[FloatArray, FloatArray]] = {}
@@ -161,6 +173,9 @@ class LoopProblem:
         u[layout.drift] = (1.0, 0.02, 0.02, 0.02)
         mean[layout.delay] = s.poles * s.time_constant_s + s.extra_delay_s
         u[layout.delay] = s.extra_delay_u_s
+        if self.stepped:
+            # Rows that were waited for do not lag; a readback that is late or early shifts all of a leg alike.
+            mean[layout.delay], u[layout.delay] = 0.0, STEP_U_T / STEP_RATE_T_PER_S
         # trapped_u_T is the whole at zero field, shared among the scales.
         whole_T = s.trapped_u_T if choice.trapped_u_T is None else choice.trapped_u_T
         trapped_u_T = whole_T / np.sqrt(len(choice.scales_T))
@@ -170,10 +185,9 @@ class LoopProblem:
         u[layout.old_trap] = trapped_u_T if self.remembers else 0.0
         u[layout.far_trap] = 0.0 if self.closure is None else 1e-3
         u[layout.first_trap] = 0.0 if self.closure is None or self.first_leg < 0 else s.trapped_u_T
-        if not choice.moving:
-            mean[layout.delay], u[layout.delay] = 0.0, 0.0
         if not choice.trapped:
-            for part in (layout.trap, layout.old_trap, layout.far_trap, layout.first_trap):
+            # Flux older than the run stays: it moves both branches alike, and no row of a small loop speaks of it.
+            for part in (layout.trap, layout.far_trap, layout.first_trap):
                 u[part] = 0.0
         return mean, u
 
@@ -234,9 +248,12 @@ class LoopProblem:
         inner = meat(straight[:, used], closure.points.leg, noise) - straight[:, used].T @ straight[:, used]
         filling[np.ix_(used, used)] = inner + normal[np.ix_(used, used)]
         table = np.column_stack((rows, right))
-        if projector.shape[0]:
-            lower = np.linalg.cholesky(np.eye(right.size) - projector.T @ projector)
-            table = lower.T @ table
+        if self.walk > 0.0:
+            # The walk stands first with its prior below: what is left of the triangle behind it does not know it.
+            steps = walk * (keep * weight * self.walk)[:, None]
+            prior = np.eye(steps.shape[1], steps.shape[1] + table.shape[1])
+            whole = np.asarray(np.linalg.qr(np.vstack((np.hstack((steps, table)), prior)), mode="r"), dtype=np.float64)
+            return whole[steps.shape[1] :, steps.shape[1] :], filling
         return np.asarray(np.linalg.qr(table, mode="r"), dtype=np.float64), filling
 
 
@@ -257,7 +274,7 @@ def solve(
     if points.size < layout.size + 8:
         return None
     s = problem.settings
-    nodes = delay_nodes(s.time_constant_s if choice.moving else 0.0, s.poles)
+    nodes = delay_nodes(0.0 if problem.stepped else s.time_constant_s, s.poles)
     model = LoopModel(points, layout, s.fine_window_T, BRANCHES[choice.branch].shape, nodes, has_r_xx=s.has_r_xx)
     mean, u = problem.priors(choice, layout)
     free = u > 0.0

@@ -13,6 +13,8 @@ from .loop_model import AMPLITUDE, DOWN, LOG_WIDTH, UP
 
 LEAST_RATIO = 60.0  # of likelihoods, as 2 ln: with and without a loop
 LEAST_AMPLITUDE = 5.0  # in its own standard uncertainty
+# One branch alone has seen half of the step's evidence, and its value is called preliminary.
+LEAST_RATIO_OF_ONE, LEAST_AMPLITUDE_OF_ONE = 30.0, 3.5
 MOST_RELATIVE_U = 0.35
 MOST_OF_WINDOW = 0.6
 SATURATION = 2.2  # times B_C, the least field a leg must come from
@@ -47,16 +49,18 @@ def _no_loop(e: Evidence) -> str:
     if e.without_loop is None:
         return "too few rows to compare with a line without a loop"
     gain = chi2_of(e.without_loop, e.fit) - e.fit.chi2
-    if gain > LEAST_RATIO:
+    least = LEAST_RATIO if e.has_down and e.has_up else LEAST_RATIO_OF_ONE
+    if gain > least:
         return ""
-    return f"R_xy is as well described without a loop (likelihood ratio {max(gain, 0.0):.0f}, {LEAST_RATIO:.0f} needed)"
+    return f"R_xy is as well described without a loop (likelihood ratio {max(gain, 0.0):.0f}, {least:.0f} needed)"
 
 
 def _weak_amplitude(e: Evidence) -> str:
     amplitude, u = abs(float(e.fit.p[AMPLITUDE])), float(np.sqrt(e.fit.covariance[AMPLITUDE, AMPLITUDE]))
-    if amplitude > LEAST_AMPLITUDE * u:
+    least = LEAST_AMPLITUDE if e.has_down and e.has_up else LEAST_AMPLITUDE_OF_ONE
+    if amplitude > least * u:
         return ""
-    return f"the step of {amplitude * 1e3:.1f} mΩ is not {LEAST_AMPLITUDE:.0f} times its uncertainty {u * 1e3:.1f} mΩ"
+    return f"the step of {amplitude * 1e3:.1f} mΩ is not {least:g} times its uncertainty {u * 1e3:.1f} mΩ"
 
 
 def _wrong_side(e: Evidence) -> str:

@@ -9,10 +9,13 @@ from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
 from .averaging import Average, average_of
 from .loop_data import LegView
-from .loop_fit import BRANCHES, Choice, FitSettings, LoopFit, LoopProblem, chi2_of, solve
+from .loop_fit import BRANCHES, Choice, FitSettings, LoopFit, LoopProblem, chi2_of, log_evidence, solve
 from .loop_model import AMPLITUDE, DOWN, LOG_WIDTH, UP, Layout, trap_shapes
 from .models import FloatArray
 from .refusals import LEAST_RATIO, SATURATION, Evidence, reasons_against, switches
+
+
+LEAST_TRAPPED_U_T = 1e-5  # what can be said against trapped flux at best
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,28 @@ class Verdict:
 
     estimate: Estimate
     fit: LoopFit | None = None
+    memory: "Memory | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a fit of the same legs with a few rows less has settled: where to begin, and which description to use."""
+
+    legs: tuple[tuple[int, bool], ...]
+    rows: int
+    average: Average
+    latest: LoopFit
+    walk: float
+    stepped: bool
+    steady_s: float
+
+    def holds(self, legs: Sequence[LegView], rows: int) -> bool:
+        """Whether it may be used for these legs: no leg came or ended, and the rows did not grow by a tenth."""
+        return self.legs == _signature(legs) and rows <= 1.1 * self.rows
+
+
+def _signature(legs: Sequence[LegView]) -> tuple[tuple[int, bool], ...]:
+    return tuple((leg.number, leg.turned) for leg in legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +64,12 @@ def conclude(
     rows: int,
     notes: tuple[str, ...] = (),
     extra: Mapping[str, Measured] | None = None,
+    memory: Memory | None = None,
 ) -> Verdict:
-    """Judge the legs seen so far. `extra` values (the temperature) are added to whatever is claimed."""
+    """Judge the legs seen so far. `extra` values (the temperature) are added to whatever is claimed.
+
+    With the `memory` of a verdict a little earlier only the best description is fitted again, from where it was.
+    """
     renewed = [leg for leg in legs if leg.renewed and leg.points.size >= 4]
     widest_T = max((abs(leg.start_T) for leg in renewed), default=0.0)
     renewed = [leg for leg in renewed if abs(leg.start_T) >= 0.5 * widest_T]
@@ -50,7 +79,9 @@ def conclude(
     while crossed:
         rising = {leg.rising for leg in crossed}
         used = [leg for leg in renewed if leg in crossed or leg.rising in rising]
-        trial = _tried(used, closing, settings, errors)
+        again = memory is not None and memory.holds(used, rows)
+        trial = _again(used, closing, settings, errors, memory) if memory and again else None
+        trial = trial or _tried(used, closing, settings, errors)
         if trial is None:
             reasons = ("too few rows near zero field to fit a loop",)
             break
@@ -84,22 +115,24 @@ def _tried(legs: list[LegView], closing: list[LegView], settings: FitSettings, e
     # A magnet that lags by T needs several T to settle on a rate; how long T is, only the first fit knows.
     if min(leg.row_s for leg in legs) > max(2.0, settings.poles * settings.time_constant_s):
         # Rows so far apart may each have been waited for: then nothing lags, whatever their field and time suggest.
-        still = replace(choice, moving=False)
-        other = solve(problem, still)
+        steps = LoopProblem(legs, closing, settings, stepped=True)
+        other = solve(steps, choice)
         if other is not None:
-            average = average_of(problem, {choice: fit, still: other})
-            fit, choice = average.best, average.choice
+            quieter = min(fit, other, key=lambda f: f.noise.sigma**2 * f.noise.inflation)
+            swept, waited = log_evidence(problem, choice, fit, quieter), log_evidence(steps, choice, other, quieter)
+            if waited > swept:
+                problem, fit = steps, other
     walk, beyond = 0.0, problem.walk_beyond()
     for _ in range(2):
         stronger = max(fit.walk, beyond)
         if stronger <= 1.2 * walk:
             break
         walk = stronger
-        problem = LoopProblem(legs, closing, settings, walk=walk)
+        problem = LoopProblem(legs, closing, settings, walk=walk, stepped=problem.stepped)
         fit = solve(problem, choice, fit) or fit
     lock_in_s = settings.poles * settings.time_constant_s
     lag_s = float(fit.p[fit.model.layout.delay]) - lock_in_s
-    if lag_s > 1.2:
+    if lag_s > 1.2 and not problem.stepped:
         patient = LoopProblem(legs, closing, settings, lock_in_s + 4.0 * lag_s, walk)
         refined = solve(patient, choice, fit)
         if refined is not None:
@@ -107,11 +140,31 @@ def _tried(legs: list[LegView], closing: list[LegView], settings: FitSettings, e
     return _Trial(problem, choice, fit, errors)
 
 
+def _again(
+    legs: list[LegView], closing: list[LegView], settings: FitSettings, errors: FieldErrors, memory: Memory
+) -> "_Trial | None":
+    start = memory.latest
+    inner_T = max(0.06, max(abs(start.p[UP]), abs(start.p[DOWN])) + 4.0 * start.width_T)
+    problem = LoopProblem(
+        legs, closing, settings, memory.steady_s, memory.walk, stepped=memory.stepped, inner_T=float(inner_T)
+    )
+    fit = solve(problem, memory.average.choice, start)
+    return None if fit is None else _Trial(problem, memory.average.choice, fit, errors, memory)
+
+
 class _Trial:
     """One set of legs, fitted, with the other descriptions that tell how far the fit can be trusted."""
 
-    def __init__(self, problem: LoopProblem, choice: Choice, fit: LoopFit, errors: FieldErrors) -> None:
+    def __init__(
+        self,
+        problem: LoopProblem,
+        choice: Choice,
+        fit: LoopFit,
+        errors: FieldErrors,
+        memory: Memory | None = None,
+    ) -> None:
         self.problem = problem
+        self.memory = memory
         self.settings = problem.settings
         self.legs = problem.legs
         self.choice = choice
@@ -133,8 +186,12 @@ class _Trial:
         bare = solve(self.problem, replace(self.choice, loop=False), self.fit, errors=False)
         # Where there is no step at all nobody asks for its shape.
         stepless = bare is None or chi2_of(bare, self.fit) - self.fit.chi2 < LEAST_RATIO
-        average = Average(((self.fit, 1.0),), self.choice) if stepless else self._average()
+        if self.memory is not None:
+            average = Average(((self.fit, 1.0),), self.choice, earlier=self.memory.average)
+        else:
+            average = Average(((self.fit, 1.0),), self.choice) if stepless else self._average()
         fit = self.fit
+        memory = self._remember(average, rows)
         has_down, has_up = self.problem.has_down, self.problem.has_up
         coercive = np.zeros(4)
         coercive[DOWN] = -0.5 if has_up else -1.0
@@ -145,7 +202,9 @@ class _Trial:
             coercive[UP] = 0.0
         budget = self._budget(coercive, average)
         crossing = Measured(average.value(coercive), float(np.sqrt(sum(part**2 for part in budget.values()))))
-        trapped = replace(self.choice, loop=False, scales_T=(0.03, 0.06, 0.12, 0.2, 0.4, 0.8), trapped_u_T=0.02)
+        trapped = replace(
+            self.choice, loop=False, trapped=True, scales_T=(0.03, 0.06, 0.12, 0.2, 0.4, 0.8), trapped_u_T=0.02
+        )
         evidence = Evidence(
             fit=fit,
             without_loop=bare,
@@ -157,19 +216,22 @@ class _Trial:
             has_up=has_up,
         )
         reasons = reasons_against(evidence)
+        ratio = None if bare is None else chi2_of(bare, fit) - fit.chi2
         both = has_down and has_up
         needed_T = self._saturation_T(abs(crossing.value))
         least_T = min([abs(leg.start_T) for leg in self.legs] + [leg.beyond_zero_T for leg in self.legs if leg.turned])
         if least_T < needed_T and both and switches(evidence):
             reason = f"the field turned at {least_T * 1e3:.0f} mT, the loop closes at about {needed_T * 1e3:.0f} mT"
             text = f"minor loop: {reason}"
-            return Verdict(Estimate(EstimateStatus.MINOR_LOOP, extra, (reason, *notes), {}, text, rows), fit)
+            return Verdict(
+                Estimate(EstimateStatus.MINOR_LOOP, extra, (reason, *notes), {}, text, rows, ratio), fit, memory
+            )
         if not reasons and least_T < needed_T:
             reasons = (f"the loop may not be closed at {least_T * 1e3:.0f} mT",)
         if reasons:
             status = EstimateStatus.NOT_RESOLVED if both else EstimateStatus.WAITING
             text = f"not resolved: {reasons[0]}" if both else _waiting(renewed, {not has_down})
-            return Verdict(Estimate(status, extra, reasons + notes, {}, text, rows), fit)
+            return Verdict(Estimate(status, extra, reasons + notes, {}, text, rows, ratio), fit, memory)
         values = dict(extra) | self._values(crossing, average)
         if both:
             status, text = EstimateStatus.RESOLVED, f"µ₀Hc = {_text(crossing)}"
@@ -178,10 +240,17 @@ class _Trial:
             key, arrow = ("coercive_up_T", "↑") if has_up else ("coercive_down_T", "↓")
             del values["coercive_field_T"]
             text = f"{arrow} only: {_text(values[key])} (preliminary)"
-        return Verdict(Estimate(status, values, notes, budget, text, rows), fit)
+        return Verdict(Estimate(status, values, notes, budget, text, rows, ratio), fit, memory)
+
+    def _remember(self, average: Average, rows: int) -> Memory:
+        kept = self.memory
+        problem, legs = self.problem, _signature(self.legs)
+        if kept is not None:
+            return replace(kept, latest=self.fit)
+        return Memory(legs, rows, average, self.fit, problem.walk, problem.stepped, problem.steady_s)
 
     def _average(self) -> Average:
-        """The shapes of the branch that describe the loop, weighed by their evidence; `fit` becomes the best of them."""
+        """The shapes of the branch that describe the loop, by their evidence; `fit` becomes the best of them."""
         found = {self.choice: self.fit}
         for trapped in (True, False):
             for branch in BRANCHES:
@@ -239,9 +308,10 @@ class _Trial:
         spread_T = np.sqrt(sum(weight * (width - width_T) ** 2 for width, weight in widths_T))
         put("width_T", width_T, fit.width_T * float(np.sqrt(fit.covariance[LOG_WIDTH, LOG_WIDTH])), spread_T)
         put("delay_s", float(p[layout.delay]), float(np.sqrt(fit.covariance[layout.delay, layout.delay])))
-        trap = np.zeros(layout.size)
-        trap[layout.trap] = trap_shapes(np.array([crossing.value]), layout.scales_T)[0]
-        put("trapped_field_T", float(trap @ p), fit.u(trap))
+        trapped = [(*_trapped_at(crossing.value, other), weight) for other, weight in average.fits]
+        trapped_T = sum(weight * value for value, _, weight in trapped)
+        spread = sum(weight * (u**2 + (value - trapped_T) ** 2) for value, u, weight in trapped)
+        put("trapped_field_T", trapped_T, float(np.sqrt(spread)), LEAST_TRAPPED_U_T)
         first = layout.odd.start
         slope_u = float(np.sqrt(fit.covariance[first, first]))
         put("ordinary_slope_ohm_per_T", float(p[first]) / fit.model.window_T, slope_u / fit.model.window_T)
@@ -250,6 +320,13 @@ class _Trial:
         # No crossing is shown whose uncertainty swallows it.
         kept = ("coercive_field_T", "coercive_up_T", "coercive_down_T", "width_T", "ahe_amplitude_ohm")
         return {key: m for key, m in values.items() if key not in kept or m.u < abs(m.value)}
+
+
+def _trapped_at(field_T: float, fit: LoopFit) -> tuple[float, float]:
+    """The trapped field at `field_T` and its standard uncertainty."""
+    gradient = np.zeros(fit.p.size)
+    gradient[fit.model.layout.trap] = trap_shapes(np.array([field_T]), fit.model.layout.scales_T)[0]
+    return float(gradient @ fit.p), fit.u(gradient)
 
 
 def _longer(gradient: FloatArray, size: int) -> FloatArray:

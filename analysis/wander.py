@@ -14,7 +14,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from .loop_data import Points
 from .models import FloatArray
 
-_TERMS = 20
+_TERMS = 14
 _GAIN = 3.0  # in log likelihood, for a walk to be believed
 _STRENGTHS = 10.0 ** np.arange(-2.0, 4.1, 0.25)
 
