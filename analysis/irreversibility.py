@@ -1,7 +1,7 @@
 """How far m_FC and m_ZFC are apart, up to which temperature, and where m_ZFC has its maximum.
 
 T_irr is the highest temperature where (m_FC − m_ZFC)/|m_FC − m_sub| exceeds 2 % and 3 σ on a mean of five rows. Its
-value is where a local polynomial of both branches passes through the 2 %, which is finer than the rows.
+value is where the smooth curve through the rows passes through the 2 %, which is finer than the rows.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from scipy.signal import find_peaks
 from scipy.special import ndtri
 
 from ..core.records import Measured
-from .local_fit import crossing, maximum
 from .models import FloatArray
+from .smooth_curve import crossing, maximum
 from .temperature_branches import Branch
 from .whitening import fit_linear
 
@@ -152,7 +152,8 @@ def _memory(standard: FloatArray) -> float:
     order = int(np.clip(standard.size // 12, 1, 8))
     x = np.linspace(-1.0, 1.0, standard.size)
     try:
-        fit = fit_linear(np.polynomial.legendre.legvander(x, order), standard, np.arange(standard.size) == 0)
+        powers: FloatArray = np.asarray(np.polynomial.legendre.legvander(x, order), dtype=np.float64)
+        fit = fit_linear(powers, standard, np.arange(standard.size) == 0)
     except np.linalg.LinAlgError:
         return 1.0
     lags = np.abs(np.subtract.outer(np.arange(ROWS), np.arange(ROWS)))
@@ -182,15 +183,15 @@ def bifurcation(gap: Gap) -> Temperature:
             never_closes=True,
         )
     y = gap.difference_Am2 - LEAST_RATIO * gap.size_Am2
-    place = crossing(np.log(gap.temperature_K), y, float(np.log(gap.temperature_K[last])))
-    found = None if place is None else _out_of_log(place.x)
+    place = crossing(np.log(gap.temperature_K), y, gap.u_Am2, float(np.log(gap.temperature_K[last])))
+    found = None if place is None else _out_of_log(place)
     if found is None or found.u > MOST_U * found.value or not gap.temperature_K[0] < found.value < top_K:
         return Temperature(None, "the gap closes too slowly, or is too noisy, to say where it passes 2 %")
     return Temperature(found)
 
 
 def _out_of_log(log_K: Measured) -> Measured:
-    """Blocking spreads by factors, not by kelvins: curves bend less over ln T, where the polynomials are fitted."""
+    """Blocking spreads by factors, not by kelvins: over ln T a curve is equally smooth everywhere."""
     value = float(np.exp(log_K.value))
     return Measured(value, value * log_K.u)
 
@@ -213,8 +214,8 @@ def zfc_maximum(zfc: Branch) -> tuple[Temperature, str]:
     top = int(peaks[np.argmax(found["prominences"])])
     if top < EDGE_ROWS or top >= mean.size - EDGE_ROWS:
         return Temperature(None, _edge(mean, middle)), ""
-    place = maximum(np.log(t), m, float(np.log(middle[top])))
-    at = None if place is None else _out_of_log(place.x)
+    place = maximum(np.log(t), m, u, float(np.log(middle[top])))
+    at = None if place is None else _out_of_log(place)
     if at is None or at.u > MOST_U * at.value or not t[0] < at.value < t[-1]:
         return Temperature(None, "m_ZFC has a maximum that is too broad, or too noisy, to be placed"), ""
     high = middle[mean > mean[top] - 0.02 * abs(float(mean[top]))]
