@@ -23,14 +23,14 @@ from .magnetisation_model import (
     TRAPPED,
     UP,
 )
+from .magnetisation_noise import together
 from .models import FloatArray
 
 # Below this u(b_r), in tesla, data that show no trapped flux may say that there is none; above it they cannot.
 SHARP_TRAPPED_U_T = 1e-4
 
 WANTED = 4.0  # gain in −2 ln likelihood of a shape with two parameters that makes further ones worth a try
-FREE_STARTS = ((-0.7, 0.0), (0.0, 0.8), (0.0, -0.8))
-DOUBLE_STARTS = ((0.0, 2.0, -0.5), (0.0, -2.0, -0.5), (1.2, 0.0, 0.0), (0.5, 3.0, -2.0))
+WANTED_STARTS = (("free", (-0.5, 0.0)), ("double", (0.0, 2.0, -0.5)), ("double", (1.0, 0.0, -0.5)))
 
 NAMES = ("coercive", "up", "down", "centre", "saturation", "remanence", "width", "slope", "spins", "offset", "trapped")
 
@@ -58,14 +58,17 @@ class Averaged:
         return float(self.values[NAMES.index(name)])
 
 
-def average(problem: LoopProblem, first: LoopFit) -> Averaged:
+def average(problem: LoopProblem, first: LoopFit, leg: FloatArray) -> Averaged:
     """Fit all descriptions, beginning with the tanh fit `first`, and average them by evidence."""
     fits = [first, solve(problem, "erf", first.p), solve(problem, "free", first.p)]
     scale, share = first.scale, first.lost_share
     symmetric = min(fit.deviance(problem, scale, share) for fit in fits[:2])
-    if symmetric - fits[2].deviance(problem, scale, share) > WANTED:
-        fits = [*fits[:2], best_of([fits[2], *_from(problem, "free", first, FREE_STARTS)], problem)]
-        fits.append(best_of(_from(problem, "double", first, DOUBLE_STARTS), problem))
+    gain = symmetric - fits[2].deviance(problem, scale, share)
+    if gain > WANTED or all(together(fit.residual, problem.field_T, leg) for fit in fits[:2]):
+        # One that lost points to a wrong shape must not set the scale by which the others are judged.
+        fits += [_from(problem, first, shape, start) for shape, start in WANTED_STARTS]
+        right = [fit for fit in fits if not together(fit.residual, problem.field_T, leg)]
+        fits = right or [min(fits, key=lambda fit: float(fit.residual @ fit.residual))]
     trapped_u_T = float(np.sqrt(first.covariance[TRAPPED, TRAPPED]))
     if 0.0 < trapped_u_T < SHARP_TRAPPED_U_T and problem.priors.trapped_T == 0.0:
         fits += [solve(problem, fit.model.shape, fit.p, trapped=False) for fit in fits]
@@ -84,23 +87,18 @@ def average(problem: LoopProblem, first: LoopFit) -> Averaged:
         shapes[fit.model.shape] = shapes.get(fit.model.shape, 0.0) + float(w)
     top = fits[int(np.argmax(weight))]
     parts = [_parts(fit) for fit in fits]
-    budget = {
-        name: np.asarray(sum(w * part[name] for w, part in zip(weight, parts, strict=True))) for name in parts[0]
-    }
+    budget = {name: np.asarray(sum(w * part[name] for w, part in zip(weight, parts, strict=True))) for name in parts[0]}
     budget["model"] = np.diag(between)
     return Averaged(mean, within + between, budget, top, shapes)
 
 
-def _from(problem: LoopProblem, shape: str, first: LoopFit, starts: tuple[tuple[float, ...], ...]) -> list[LoopFit]:
-    """Fits of one shape from several places: a shape that is wanted may be far from tanh."""
-    fits: list[LoopFit] = []
-    for start in starts:
-        p = np.array(first.p)
-        p[list(SHAPES[shape])] = start
-        # Without outliers at first: a poor start would take the points that it misses for lost ones.
-        rough = solve(problem, shape, p, robust=False)
-        fits.append(solve(problem, shape, rough.p))
-    return fits
+def _from(problem: LoopProblem, first: LoopFit, shape: str, start: tuple[float, ...]) -> LoopFit:
+    """A fit of one shape from its own place: a shape that is wanted may be far from tanh."""
+    p = np.array(first.p)
+    p[list(SHAPES[shape])] = start
+    # Without outliers at first: a poor start would take the points that it misses for lost ones.
+    rough = solve(problem, shape, p, robust=False)
+    return solve(problem, shape, rough.p)
 
 
 def _log_evidence(fit: LoopFit, problem: LoopProblem, lead: LoopFit) -> float:

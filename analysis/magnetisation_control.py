@@ -1,4 +1,4 @@
-"""A bare substrate measured in the same history, subtracted: it takes with it the holder and what trapped flux does to both.
+"""A bare substrate measured in the same history, subtracted, with the holder and what trapped flux does to both.
 
 What the control says of the trapped flux itself stays behind as a belief, for the film sees that flux too.
 """
@@ -38,7 +38,7 @@ def subtract_control(points: LoopPoints, control: pd.DataFrame, scale: float, pr
     bare = points_of(control, "the control run")
     if not bare.rising.any() or bare.rising.all():
         raise ValueError("the control run needs a falling and a rising leg from saturation, like the sample's run")
-    bare, problem, fit = _fitted(bare, priors)
+    bare, fit = _fitted(bare, priors)
     unit = float(np.abs(bare.moment_Am2).max())
     smooth_control = fit.model.evaluate(fit.p, bare.field_T, bare.direction)[0] * unit
     smooth = fit.model.evaluate(fit.p, points.field_T, points.direction)[0] * unit
@@ -79,7 +79,7 @@ def subtract_control(points: LoopPoints, control: pd.DataFrame, scale: float, pr
     return Controlled(changed, priors, tuple(notes))
 
 
-def _fitted(bare: LoopPoints, priors: Priors) -> tuple[LoopPoints, LoopProblem, LoopFit]:
+def _fitted(bare: LoopPoints, priors: Priors) -> tuple[LoopPoints, LoopFit]:
     """The control described without hysteresis: substrate, paramagnet, perhaps a step, and trapped flux."""
     unit = float(np.abs(bare.moment_Am2).max())
     sigma = bare.u_Am2 / unit
@@ -98,7 +98,7 @@ def _fitted(bare: LoopPoints, priors: Priors) -> tuple[LoopPoints, LoopProblem, 
         fit = _step_fit(problem)
         scatter = sigma_from_scatter(fit.residual * problem.sigma, bare.field_T, bare.leg.astype(np.float64))
         problem = replace(problem, sigma=scatter)
-    return replace(bare, u_Am2=problem.sigma * unit), problem, _step_fit(problem)
+    return replace(bare, u_Am2=problem.sigma * unit), _step_fit(problem)
 
 
 def _step_fit(problem: LoopProblem) -> LoopFit:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .models import FloatArray, Mask
 
@@ -16,7 +17,7 @@ RENEWED_SHARE = 0.5  # of the largest field
 LEAST_IN_LEG = 5
 NEEDED = ("field_T", "moment_Am2")
 
-IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +171,13 @@ def _steadied(u: FloatArray, leg: IntArray) -> FloatArray:
     """Standard errors of a few scans scatter themselves: none is believed below a third of its neighbours' median."""
     if not np.isfinite(u).any():
         return np.full(u.size, np.nan)
-    series = pd.Series(np.where(np.isfinite(u), u, np.nanmedian(u)))
-    middle = series.groupby(leg).transform(lambda one: one.rolling(7, center=True, min_periods=1).median())
-    return np.maximum(series.to_numpy(dtype=np.float64), middle.to_numpy(dtype=np.float64) / 3.0)
+    u = np.where(np.isfinite(u), u, np.nanmedian(u))
+    middle = np.empty_like(u)
+    for number in np.unique(leg):
+        rows = np.nonzero(leg == number)[0]
+        own = np.pad(u[rows], 3, mode="edge")
+        middle[rows] = np.median(np.lib.stride_tricks.sliding_window_view(own, 7), axis=1)
+    return np.maximum(u, middle / 3.0)
 
 
 def _temperature_notes(temperature: FloatArray) -> list[str]:

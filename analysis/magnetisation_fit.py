@@ -5,9 +5,10 @@ that it is good, asked again at every step, so that a point refused by a poor st
 Lost points are likely only where the moment itself is within 15 σ of zero, which is where the centre is lost.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .magnetisation_model import (
     DOWN,
@@ -23,7 +24,10 @@ from .magnetisation_model import (
     UP,
     LoopModel,
 )
+from .magnetisation_noise import robust_sd
 from .models import FloatArray, Mask
+
+IntArray = NDArray[np.int64]
 
 LOST_WITHIN = 15.0  # in σ of zero moment
 LOST_SPREAD = 6.0  # in σ, the half width of the long tail of a lost point
@@ -74,8 +78,7 @@ class LoopFit:
     scale: float
     lost_share: float
     converged: bool
-    prior_cost: float = 0.0
-    jacobian: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE)))
+    prior_cost: float
 
     def deviance(self, problem: LoopProblem, scale: float, lost_share: float) -> float:
         """−2 ln of likelihood and prior at a common noise scale, to compare fits of the same points."""
@@ -98,74 +101,129 @@ def solve(
 
     `trapped=False` fixes b_r at zero, `robust=False` gives every point its full weight.
     """
-    model = LoopModel(shape, problem.temperature_K)
-    mean, precision = _priors(problem.priors, shape)
+    p = np.array(start)
     free = np.ones(SIZE, dtype=bool)
     free[SPINS] = problem.paramagnet
+    unused = [k for k in SHAPE if k not in SHAPES[shape]]
+    free[unused] = False
+    p[unused] = 0.0
     if not trapped or problem.priors.trapped_u_T == 0.0:
         free[list(TRAP)] = False
-    fixed = [k for k in SHAPE if k not in SHAPES[shape]]
-    free[fixed] = False
-    p = np.array(start)
-    p[fixed] = 0.0
-    if not free[TRAPPED]:
         p[TRAPPED] = problem.priors.trapped_T if trapped else 0.0
     if not loop:
         free[[UP, DOWN]] = False
         p[[UP, DOWN]] = 0.0
         if p[SATURATION] == 0.0:
             free[[SATURATION, LOG_WIDTH]] = False
-    index = np.nonzero(free)[0]
-    span_T = float(np.abs(problem.field_T).max())
-    value, jacobian = model.evaluate(p, problem.field_T, problem.direction)
-    residual = (problem.moment - value) / problem.sigma
-    lost_share, weight = 0.02, np.ones(residual.size)
-    scale = robust_sd(residual)
-    damping, converged = 1e-3, False
-    for step in range(MOST_STEPS):
-        if robust and step < 3:
-            scale = robust_sd(residual)
-        if robust and step > 1:
-            weight, lost_share, scale = _weigh(problem, value, residual, lost_share, scale, int(free.sum()))
-        elif not robust:
-            scale = float(np.sqrt((residual @ residual) / max(residual.size - free.sum(), 1)))
-        inverse = 1.0 / max(scale, 1e-12) ** 2
-        rows = jacobian[:, index] / problem.sigma[:, None]
-        hessian = (rows * (weight * inverse)[:, None]).T @ rows + np.diag(precision[index])
-        gradient = rows.T @ (weight * inverse * residual) - precision[index] * (p - mean)[index]
-        cost = float((weight * residual**2).sum()) * inverse + float((precision * (p - mean) ** 2)[index].sum())
-        diagonal = np.maximum(np.diag(hessian), 1e-12)
-        accepted = False
-        for _ in range(12):
-            move = _solved(hessian + damping * np.diag(diagonal), gradient)
-            trial = _inside(p, index, move, span_T)
-            t_value, t_jacobian = model.evaluate(trial, problem.field_T, problem.direction)
-            t_residual = (problem.moment - t_value) / problem.sigma
-            t_cost = float((weight * t_residual**2).sum()) * inverse
-            t_cost += float((precision * (trial - mean) ** 2)[index].sum())
-            if np.isfinite(t_cost) and t_cost <= cost:
-                accepted = True
+    return _Descent(problem, shape, p, free, robust).run()
+
+
+class _Descent:
+    """Levenberg and Marquardt's way down, with the weights asked again before each step."""
+
+    def __init__(self, problem: LoopProblem, shape: str, p: FloatArray, free: Mask, robust: bool) -> None:
+        self.problem, self.robust, self.free = problem, robust, free
+        self.model = LoopModel(shape, problem.temperature_K)
+        self.index: IntArray = np.nonzero(free)[0].astype(np.int64)
+        self.mean, self.precision = _priors(problem.priors, shape)
+        self.span_T = float(np.abs(problem.field_T).max())
+        self.spent = int(free.sum())
+        self.weight = np.ones(problem.moment.size)
+        self.lost_share, self.damping = 0.02, 1e-3
+        self.p = p
+        self.residual, self.jacobian = self._at(p)
+        self.scale = robust_sd(self.residual)
+
+    def run(self) -> LoopFit:
+        """Steps until they are small against the uncertainty, or none goes down."""
+        converged = False
+        for step in range(MOST_STEPS):
+            self._reweigh(step)
+            moved = self._step()
+            if moved is None:
+                converged = step > 3
                 break
-            damping = min(damping * 5.0, 1e8)
-        if not accepted:
-            converged = step > 3
-            break
-        predicted = float(np.abs(move) @ np.sqrt(diagonal))
-        p, value, jacobian, residual = trial, t_value, t_jacobian, t_residual
-        damping = max(damping / 5.0, 1e-9)
-        if step > 4 and predicted < 1e-2 and cost - t_cost < 1e-3:
-            converged = True
-            break
-    for _ in range(3 if robust else 0):
-        weight, lost_share, scale = _weigh(problem, value, residual, lost_share, scale, int(free.sum()))
-    rows = jacobian[:, index] / (problem.sigma * max(scale, 1e-12))[:, None]
-    information = (rows * weight[:, None]).T @ rows + np.diag(precision[index])
-    covariance = np.zeros((SIZE, SIZE))
-    covariance[np.ix_(index, index)] = _inverse(information)
-    prior_cost = float((precision * (p - mean) ** 2)[index].sum())
-    return LoopFit(
-        model, p, covariance, free, weight, residual, scale, lost_share, converged, prior_cost, jacobian
-    )
+            share, gain = moved
+            if step > 4 and share < 1e-2 and gain < 1e-3:
+                converged = True
+                break
+        for _ in range(3 if self.robust else 0):
+            self._weigh()
+        return self._fit(converged)
+
+    def _at(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Residuals and derivatives in units of σ."""
+        value, jacobian = self.model.evaluate(p, self.problem.field_T, self.problem.direction)
+        sigma = self.problem.sigma
+        return (self.problem.moment - value) / sigma, jacobian[:, self.index] / sigma[:, None]
+
+    def _cost(self, p: FloatArray, residual: FloatArray) -> float:
+        return float((self.weight * residual**2).sum()) / self.scale**2 + self._prior_cost(p)
+
+    def _prior_cost(self, p: FloatArray) -> float:
+        return float((self.precision * (p - self.mean) ** 2)[self.index].sum())
+
+    def _information(self) -> FloatArray:
+        rows = self.jacobian * (self.weight / self.scale**2)[:, None]
+        return np.asarray(rows.T @ self.jacobian + np.diag(self.precision[self.index]))
+
+    def _step(self) -> tuple[float, float] | None:
+        """One step downhill: its largest share of an uncertainty and what it gains; None if there is none."""
+        information = self._information()
+        pull = (self.precision * (self.p - self.mean))[self.index]
+        gradient = self.jacobian.T @ (self.weight / self.scale**2 * self.residual) - pull
+        diagonal = np.maximum(np.diag(information), 1e-12)
+        cost = self._cost(self.p, self.residual)
+        for _ in range(12):
+            move = _solved(information + self.damping * np.diag(diagonal), gradient)
+            p = _inside(self.p, self.index, move, self.span_T)
+            residual, jacobian = self._at(p)
+            now = self._cost(p, residual)
+            if np.isfinite(now) and now <= cost:
+                self.p, self.residual, self.jacobian = p, residual, jacobian
+                self.damping = max(self.damping / 5.0, 1e-9)
+                return float(np.abs(move) @ np.sqrt(diagonal)), cost - now
+            self.damping = min(self.damping * 5.0, 1e8)
+        return None
+
+    def _reweigh(self, step: int) -> None:
+        if not self.robust:
+            freedom = max(self.residual.size - self.spent, 1)
+            self.scale = max(float(np.sqrt(self.residual @ self.residual / freedom)), 1e-12)
+            return
+        # A start is too far away to know lost points by: for two steps all count, and the scale is a median's.
+        if step < 3:
+            self.scale = robust_sd(self.residual)
+        if step > 1:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """One step of expectation–maximisation: probability of being good, share of lost points, noise scale."""
+        near = _near(self.problem, self.problem.moment - self.residual * self.problem.sigma, self.scale)
+        share = np.where(near, self.lost_share, LOST_ELSEWHERE)
+        good, bad = _densities(self.residual / self.scale)
+        self.weight = (1.0 - share) * good / ((1.0 - share) * good + share * bad)
+        # A weak belief of one lost point in twenty keeps the share away from 0 and 1.
+        lost = float((1.0 - self.weight)[near].sum())
+        self.lost_share = float(np.clip((lost + 0.25) / (near.sum() + 5.0), 0.002, 0.6))
+        freedom = max(float(self.weight.sum()) - self.spent, 1.0)
+        self.scale = max(float(np.sqrt((self.weight * self.residual**2).sum() / freedom)), 1e-12)
+
+    def _fit(self, converged: bool) -> LoopFit:
+        covariance = np.zeros((SIZE, SIZE))
+        covariance[np.ix_(self.index, self.index)] = _inverse(self._information())
+        return LoopFit(
+            model=self.model,
+            p=self.p,
+            covariance=covariance,
+            free=self.free,
+            weight=self.weight,
+            residual=self.residual,
+            scale=self.scale,
+            lost_share=self.lost_share,
+            converged=converged,
+            prior_cost=self._prior_cost(self.p),
+        )
 
 
 def best_of(fits: list[LoopFit], problem: LoopProblem) -> LoopFit:
@@ -173,18 +231,6 @@ def best_of(fits: list[LoopFit], problem: LoopProblem) -> LoopFit:
     scale = min(fit.scale for fit in fits)
     share = max(fit.lost_share for fit in fits)
     return min(fits, key=lambda fit: fit.deviance(problem, scale, share))
-
-
-def robust_sd(x: FloatArray) -> float:
-    """Standard deviation that a third of wrong points does not move: from the median, then clipped at 3 σ."""
-    sd = 1.4826 * float(np.median(np.abs(x)))
-    for _ in range(4):
-        kept = x[np.abs(x) < 3.0 * sd]
-        if kept.size < 4:
-            break
-        # A normal sample clipped at 3 σ keeps 0.9866 of its standard deviation.
-        sd = float(np.sqrt(np.mean(kept**2))) / 0.9866
-    return max(sd, 1e-12)
 
 
 def _priors(priors: Priors, shape: str) -> tuple[FloatArray, FloatArray]:
@@ -210,22 +256,7 @@ def _densities(z: FloatArray) -> tuple[FloatArray, FloatArray]:
     return good, bad
 
 
-def _weigh(
-    problem: LoopProblem, value: FloatArray, residual: FloatArray, lost_share: float, scale: float, spent: int
-) -> tuple[FloatArray, float, float]:
-    """One step of expectation–maximisation: probability of being good, share of lost points near zero, noise scale."""
-    near = _near(problem, value, scale)
-    share = np.where(near, lost_share, LOST_ELSEWHERE)
-    good, bad = _densities(residual / scale)
-    weight = (1.0 - share) * good / ((1.0 - share) * good + share * bad)
-    # A weak belief of one lost point in twenty keeps the share away from 0 and 1.
-    lost_share = float(np.clip(((1.0 - weight)[near].sum() + 0.25) / (near.sum() + 5.0), 0.002, 0.6))
-    freedom = max(float(weight.sum()) - spent, 1.0)
-    scale = float(np.sqrt((weight * residual**2).sum() / freedom))
-    return weight, lost_share, max(scale, 1e-12)
-
-
-def _inside(p: FloatArray, index: FloatArray, move: FloatArray, span_T: float) -> FloatArray:
+def _inside(p: FloatArray, index: IntArray, move: FloatArray, span_T: float) -> FloatArray:
     """A step, shortened where it would leave the range in which the parameters mean something."""
     trial = np.array(p)
     trial[index] += move

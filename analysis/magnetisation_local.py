@@ -1,4 +1,4 @@
-"""Coercive field, remanence and saturation without a shape: the high-field line, and local polynomials at the crossings.
+"""Coercive field, remanence and saturation without a shape: a line at high field, local polynomials at the crossings.
 
 The line is fitted where |H| > 0.7 of the largest field. A loop that is still open there has two slopes, one on the way
 from saturation, where only reversible changes happen, and one on the way to it; the first is the background's.
@@ -76,7 +76,7 @@ def _line(
     residual = target - design @ values
     scale = max(1.0, float(residual @ residual) / max(int(rows.sum()) - 3, 1))
     covariance = np.asarray(np.linalg.pinv(design.T @ design)) * scale
-    return values, covariance, bool(is_open)
+    return np.asarray(values, dtype=np.float64), np.asarray(covariance, dtype=np.float64), bool(is_open)
 
 
 def _is_open(field_T: FloatArray, moment: FloatArray, sigma: FloatArray, leaving: Mask, high: Mask) -> bool:

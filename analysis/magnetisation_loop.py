@@ -12,15 +12,16 @@ import pandas as pd
 
 from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
-from .magnetisation_average import NAMES, Averaged, average
+from .magnetisation_average import Averaged, average
 from .magnetisation_control import subtract_control
 from .magnetisation_data import LoopPoints, points_of, spread_K
 from .magnetisation_fit import LoopFit, LoopProblem, Priors, best_of, solve
-from .magnetisation_model import LANDE_G, SPIN, SPINS
-from .magnetisation_noise import BELIEVED, noise_from_neighbours, sigma_from_scatter
+from .magnetisation_model import LANDE_G, SPIN
+from .magnetisation_noise import BELIEVED, noise_from_neighbours, sigma_from_scatter, together
 from .magnetisation_refusals import minor, reasons_against, too_few, unfinished, weigh_alternatives
-from .magnetisation_shapeless import Shapeless, misfits, shapeless
+from .magnetisation_shapeless import background_of, shapeless
 from .magnetisation_start import loop_starts
+from .magnetisation_told import Told, told_by_crossings, told_by_shape
 from .magnetisation_values import STO_SLOPE, Film, check_film, film_values, substrate_check
 from .models import BOHR_MAGNETON_J_PER_T, BOLTZMANN_J_PER_K, FloatArray
 
@@ -176,15 +177,15 @@ class _Judged:
 
     def result(self, first: LoopFit) -> MagnetisationResult:
         """What may be said."""
-        averaged = average(self.problem, first)
+        averaged = average(self.problem, first, self.leg)
         evidence = weigh_alternatives(self.problem, averaged.fit)
         local = None
-        wrong = misfits(averaged.fit, self.problem, self.leg)
+        wrong = together(averaged.fit.residual, self.problem.field_T, self.leg)
         if wrong:
             # Points that a wrong shape refuses are good points: none is refused here.
             plain = solve(self.problem, averaged.fit.model.shape, averaged.fit.p, robust=False)
             local = shapeless(plain, self.problem, self.leg)
-        told = _told_by_shape(averaged) if local is None else _told_by_crossings(local)
+        told = told_by_shape(averaged) if local is None else told_by_crossings(local)
         coercive = told.values["coercive_field_T"]
         reasons = reasons_against(evidence, told.values, told.moments["saturation"])
         width_T = averaged.value("width")
@@ -202,16 +203,13 @@ class _Judged:
         return self._written(status, reasons, told, averaged)
 
     def _written(
-        self, status: EstimateStatus, reasons: tuple[str, ...], told: "_Told", averaged: Averaged
+        self, status: EstimateStatus, reasons: tuple[str, ...], told: Told, averaged: Averaged
     ) -> MagnetisationResult:
         fit, unit = averaged.fit, self.unit
         whole = fit.model.evaluate(fit.p, self.problem.field_T, self.problem.direction)[0]
         background = fit.model.background(fit.p, self.problem.field_T, self.problem.direction)
-        if told.line is not None:
-            # The line is the background that the reported numbers stand on.
-            background = told.line[0] * self.problem.field_T + told.line[1]
-            if self.problem.paramagnet:
-                background = background + fit.p[SPINS] * fit.model.paramagnet(self.problem.field_T)[0]
+        if told.crossings is not None:
+            background = background_of(told.crossings, fit, self.problem.field_T, self.problem.direction)
         slope = Measured(told.slope.value * unit, told.slope.u * unit)
         slopes, complaints = substrate_check(slope, self.film)
         common = dict(slopes)
@@ -224,7 +222,7 @@ class _Judged:
             common["temperature_K"] = Measured(self.points.temperature_K, 0.0)
         notes = (*told.notes, *complaints, *self.notes)
         lost = int((fit.weight < 0.5).sum())
-        if lost:
+        if lost and told.method == "shape":
             notes = (*notes, f"{lost} points were taken for failed centrings or spikes and given no weight")
         arrays = MagnetisationResult(
             Estimate(status, common, reasons + notes, {}, "", self.points.rows),
@@ -263,100 +261,3 @@ class _Judged:
             covariance=told.covariance * np.outer(scales, scales),
             budgets=budgets,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Numbers of one method, moments in the problem's unit."""
-
-    method: str
-    values: dict[str, Measured]
-    moments: dict[str, Measured]
-    slope: Measured
-    trapped: Measured
-    covariance: FloatArray
-    budgets: dict[str, dict[str, float]]
-    notes: tuple[str, ...] = ()
-    line: tuple[float, float] | None = None
-
-
-def _told_by_shape(averaged: Averaged) -> _Told:
-    def one(name: str) -> Measured:
-        return Measured(averaged.value(name), averaged.u(name))
-
-    def budget(name: str) -> dict[str, float]:
-        k = NAMES.index(name)
-        return {source: float(np.sqrt(part[k])) for source, part in averaged.budget.items()}
-
-    values = {
-        "coercive_field_T": one("coercive"),
-        "coercive_up_T": one("up"),
-        "coercive_down_T": one("down"),
-        "loop_centre_T": one("centre"),
-        "width_T": one("width"),
-        "trapped_field_T": one("trapped"),
-    }
-    keep = [NAMES.index(name) for name in ("up", "down", "saturation", "remanence")]
-    return _Told(
-        method="shape",
-        values=values,
-        moments={"saturation": one("saturation"), "remanent": one("remanence")},
-        slope=one("slope"),
-        trapped=one("trapped"),
-        covariance=averaged.covariance[np.ix_(keep, keep)],
-        budgets={
-            "coercive_field_T": budget("coercive"),
-            "saturation_moment_Am2": budget("saturation"),
-            "remanent_moment_Am2": budget("remanence"),
-        },
-    )
-
-
-def _told_by_crossings(local: Shapeless) -> _Told:
-    parts = local.budget()
-    coercive = Measured(local.coercive_T, float(np.sqrt(sum(u**2 for u in parts.values()))))
-    common_u = float(np.sqrt(parts["background"] ** 2 + parts["trapped field"] ** 2))
-    up_u, down_u = (float(np.sqrt(end.u**2 + end.window_u**2 + common_u**2)) for end in (local.up, local.down))
-    up, down = local.up.value + local.trapped_T, -(local.down.value + local.trapped_T)
-    line_u, line_model = float(np.sqrt(local.line.covariance[0, 0])), float(local.line.model_u[0])
-    saturation = Measured(float(local.line.values[0]), float(np.hypot(line_u, line_model)))
-    remanent = Measured(local.remanence, local.remanence_u)
-    covariance = np.diag([up_u**2, down_u**2, saturation.u**2, remanent.u**2])
-    covariance[0, 1] = covariance[1, 0] = -(common_u**2)
-    values = {
-        "coercive_field_T": coercive,
-        "coercive_up_T": Measured(up, up_u),
-        "coercive_down_T": Measured(down, down_u),
-        "loop_centre_T": Measured(0.5 * (up + down), 0.5 * float(np.sqrt(up_u**2 + down_u**2 - 2.0 * common_u**2))),
-        "trapped_field_T": Measured(local.trapped_T, local.trapped_u_T),
-    }
-    if local.raw_coercive_T is not None:
-        values["uncorrected_coercive_field_T"] = Measured(
-            local.raw_coercive_T, max(parts["statistical"], 1e-9)
-        )
-    notes = ["no branch shape fits: the crossings, the values at zero field and the high-field line are reported"]
-    if local.line.open_loop:
-        notes.append(
-            "the loop is still open at 70 % of its largest field: the slope is that of the legs on their way from "
-            "saturation, and the saturation moment is a lower bound of the film's"
-        )
-    return _Told(
-        method="crossings",
-        values=values,
-        moments={"saturation": saturation, "remanent": remanent},
-        slope=Measured(
-            float(local.line.values[1]),
-            float(np.hypot(np.sqrt(local.line.covariance[1, 1]), local.line.model_u[1])),
-        ),
-        trapped=Measured(local.trapped_T, local.trapped_u_T),
-        covariance=covariance,
-        budgets={
-            "coercive_field_T": parts,
-            "saturation_moment_Am2": {"statistical": line_u, "model": line_model},
-            "remanent_moment_Am2": {"statistical": local.remanence_u},
-        },
-        notes=tuple(notes),
-        line=(float(local.line.values[1]), float(local.line.values[2])),
-    )
-
-

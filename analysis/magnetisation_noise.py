@@ -1,11 +1,11 @@
-"""How far a moment scatters, when the run does not say it or says it wrongly: from each point against its neighbours."""
+"""How far a moment scatters, when the run does not say it, or wrongly: from each point against its neighbours."""
 
 import numpy as np
 
-from .magnetisation_fit import robust_sd
 from .models import FloatArray, Mask
 
 GROUP = 24  # points of alike |H| that share one σ
+CORRELATED = 3.5  # standard deviations of a correlation of neighbours that is only chance
 BELIEVED = (0.25, 4.0)  # scatter over stated σ between which the stated σ is only scaled
 
 
@@ -38,6 +38,18 @@ def noise_from_neighbours(residual: FloatArray, field_T: FloatArray, leg: FloatA
     z = _smoother(residual, field_T, leg)
     z = z[np.isfinite(z)]
     return robust_sd(z) if z.size >= 8 else robust_sd(residual)
+
+
+def together(residual: FloatArray, field_T: FloatArray, leg: FloatArray) -> bool:
+    """True when neighbouring residuals run together along the legs by more than chance: the model's shape is wrong.
+
+    All points count, but none as more than 4 σ: lost points are wild alone, a wrong shape is wrong in company.
+    """
+    if residual.size < 10:
+        return False
+    held = np.clip(residual / noise_from_neighbours(residual, field_T, leg), -4.0, 4.0)
+    pairs = leg[1:] == leg[:-1]
+    return float((held[1:] * held[:-1])[pairs].sum() / (held @ held)) > CORRELATED / np.sqrt(residual.size)
 
 
 def spikes(residual: FloatArray, field_T: FloatArray, leg: FloatArray, limit: float = 8.0) -> Mask:
@@ -93,3 +105,15 @@ def _typical(z: FloatArray) -> float:
     kept = squares[: max(4, int(0.9 * squares.size))]
     # The smallest 90 % of the squares of a normal variable have mean 0.6228.
     return float(np.sqrt(kept.mean() / (0.6228 if kept.size < squares.size else 1.0)))
+
+
+def robust_sd(x: FloatArray) -> float:
+    """Standard deviation that a third of wrong points does not move: from the median, then clipped at 3 σ."""
+    sd = 1.4826 * float(np.median(np.abs(x)))
+    for _ in range(4):
+        kept = x[np.abs(x) < 3.0 * sd]
+        if kept.size < 4:
+            break
+        # A normal sample clipped at 3 σ keeps 0.9866 of its standard deviation.
+        sd = float(np.sqrt(np.mean(kept**2))) / 0.9866
+    return max(sd, 1e-12)

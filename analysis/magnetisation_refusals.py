@@ -66,7 +66,7 @@ def _with_priors(problem: LoopProblem, priors: Priors) -> LoopProblem:
 
 
 def _trap_shaped(problem: LoopProblem, fit: LoopFit, scale: float) -> float:
-    """χ² of no film at all with trapped flux of any dependence on the field: it moves the moment by dm/dH times itself."""
+    """χ² of no film with trapped flux of any dependence on the field: it moves the moment by dm/dH times itself."""
     model = fit.model
     field_T, direction = problem.field_T, problem.direction
     slope = fit.p[SLOPE] + fit.p[SPINS] * model.paramagnet(field_T)[1]
@@ -86,9 +86,7 @@ def _trap_shaped(problem: LoopProblem, fit: LoopFit, scale: float) -> float:
     return float(np.minimum(left**2, (6.0 * scale) ** 2).sum()) / scale**2
 
 
-def reasons_against(
-    evidence: Evidence, values: Mapping[str, Measured], saturation: Measured
-) -> tuple[str, ...]:
+def reasons_against(evidence: Evidence, values: Mapping[str, Measured], saturation: Measured) -> tuple[str, ...]:
     """Every reason to refuse, most telling first; empty if the loop may be claimed."""
     reasons: list[str] = []
     coercive_T, coercive_u_T = values["coercive_field_T"].value, values["coercive_field_T"].u
@@ -117,7 +115,8 @@ def reasons_against(
         reasons.append("no crossing of zero is determined by the points")
     elif coercive_u_T > MOST_RELATIVE_U * abs(coercive_T):
         reasons.append(
-            f"the uncertainty {coercive_u_T * 1e3:.2f} mT is not small against the coercive field {coercive_T * 1e3:.2f} mT"
+            f"the uncertainty {coercive_u_T * 1e3:.2f} mT is not small against "
+            f"the coercive field {coercive_T * 1e3:.2f} mT"
         )
     return tuple(reasons)
 
@@ -151,5 +150,3 @@ def too_few(problem: LoopProblem, up_T: float, down_T: float, width_T: float) ->
         if near.sum() < LEAST_NEAR:
             return f"only {int(near.sum())} points of the {name} branch lie where the film switches"
     return ""
-
-

@@ -9,11 +9,10 @@ import numpy as np
 
 from .magnetisation_fit import LoopFit, LoopProblem, solve
 from .magnetisation_local import HighField, LocalPoint, crossing, high_field, value_at
-from .magnetisation_model import DOWN, LOG_SCALE, LOG_WIDTH, SATURATION, SPINS, TRAPPED, UP
-from .magnetisation_noise import noise_from_neighbours, spikes
+from .magnetisation_model import DOWN, LOG_SCALE, LOG_WIDTH, OFFSET, SATURATION, SLOPE, SPINS, TRAPPED, UP
+from .magnetisation_noise import noise_from_neighbours, spikes, together
 from .models import FloatArray, Mask
 
-CORRELATED = 3.5  # standard deviations of a correlation of neighbours that is only chance
 CLOSED = 4.0  # coercive fields beyond which the loop's own opening is not read as trapped flux
 
 
@@ -32,6 +31,7 @@ class Shapeless:
     trapped_T: float
     trapped_u_T: float
     raw_coercive_T: float | None
+    closed: LoopFit | None
 
     @property
     def coercive_T(self) -> float:
@@ -53,23 +53,8 @@ class Shapeless:
         }
 
 
-def misfits(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> bool:
-    """True when neighbouring residuals run together along the legs by more than chance.
-
-    All points count, but none as more than 4 σ: lost points are wild alone, a wrong shape is wrong in company.
-    """
-    residual = fit.residual
-    if residual.size < 20:
-        return False
-    noise = noise_from_neighbours(residual, problem.field_T, leg)
-    held = np.clip(residual / noise, -4.0, 4.0)
-    pairs = leg[1:] == leg[:-1]
-    together = float((held[1:] * held[:-1])[pairs].sum() / (held @ held))
-    return together > CORRELATED / np.sqrt(residual.size)
-
-
 def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless | None:
-    """Everything from the data alone but a paramagnet's curvature, which is the fit's; None when a branch has no crossing."""
+    """The numbers of the data alone, but for a paramagnet's curvature; None when a branch has no crossing."""
     kept = ~spikes(fit.residual, problem.field_T, leg)
     field_T, direction = problem.field_T[kept], problem.direction[kept]
     noise = noise_from_neighbours(fit.residual[kept], field_T, leg[kept])
@@ -85,8 +70,21 @@ def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless 
     ends = _crossings(field_T, film, sigma, direction)
     if ends is None:
         return None
+    trapped_T, trapped_u_T = problem.priors.trapped_T, problem.priors.trapped_u_T
+    closed = None
+    if problem.paramagnet or trapped_u_T > 0.0:
+        closed = _closed(fit, problem, leg, 0.5 * (ends[0].value + ends[1].value))
+    if closed is not None:
+        film = problem.moment[kept] - closed.model.background(closed.p, field_T, direction)
+        keep = [SATURATION, SLOPE, OFFSET]
+        line = HighField(closed.p[keep], closed.covariance[np.ix_(keep, keep)], np.zeros(3), False)
+        ends = _crossings(field_T, film, sigma, direction)
+        if ends is None:
+            return None
+        reach = 1.0 / (1.0 + (0.5 * (ends[0].value + ends[1].value) / np.exp(closed.p[LOG_SCALE])) ** 2)
+        trapped_T = float(closed.p[TRAPPED] * reach)
+        trapped_u_T = float(np.sqrt(closed.covariance[TRAPPED, TRAPPED]) * reach)
     up, down = ends
-    trapped_T, trapped_u_T = _trapped(fit, problem, leg, 0.5 * (up.value + down.value))
     at_zero = [
         value_at(field_T[rows], film[rows], sigma[rows], -sign * trapped_T)
         for sign, rows in ((1.0, direction > 0.0), (-1.0, direction < 0.0))
@@ -107,6 +105,7 @@ def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless 
         trapped_T=trapped_T,
         trapped_u_T=trapped_u_T,
         raw_coercive_T=None if raw is None else 0.5 * (raw[0].value + raw[1].value),
+        closed=closed,
     )
 
 
@@ -120,14 +119,16 @@ def _crossings(
     return None if up is None or down is None else (up, down)
 
 
-def _trapped(fit: LoopFit, problem: LoopProblem, leg: FloatArray, coercive_T: float) -> tuple[float, float]:
-    """b at the crossing from where the film is closed: a wrong shape of the film must not be read as trapped flux."""
+def _closed(fit: LoopFit, problem: LoopProblem, leg: FloatArray, coercive_T: float) -> LoopFit | None:
+    """Background and trapped flux from where the film is closed, which no shape of its reversal can spoil.
+
+    None where the film is not closed there, or curves: what it does must not be read as the magnet's.
+    """
     priors = problem.priors
-    if priors.trapped_u_T == 0.0:
-        return priors.trapped_T, 0.0
-    far = np.abs(problem.field_T) > CLOSED * max(abs(coercive_T), 1e-6)
+    beyond_T = CLOSED * max(abs(coercive_T), 1e-6)
+    far = np.abs(problem.field_T) > beyond_T
     if far.sum() < 12:
-        return priors.trapped_T, priors.trapped_u_T
+        return None
     part = replace(
         problem,
         field_T=problem.field_T[far],
@@ -138,11 +139,16 @@ def _trapped(fit: LoopFit, problem: LoopProblem, leg: FloatArray, coercive_T: fl
     )
     start = np.array(fit.p)
     start[[UP, DOWN]] = 0.0
-    start[LOG_WIDTH] = np.log(CLOSED * max(abs(coercive_T), 1e-6))
+    start[LOG_WIDTH] = np.log(0.5 * beyond_T)
     start[SATURATION] = max(float(fit.p[SATURATION]), 1e-3)
     closed = solve(part, "tanh", start, loop=False)
-    # A film that is still open there, or curves, is not closed: what it does is not the magnet's.
-    if misfits(closed, part, leg[far]) or abs(closed.p[TRAPPED] - priors.trapped_T) > 3.0 * priors.trapped_u_T:
-        return priors.trapped_T, priors.trapped_u_T
-    reach = 1.0 / (1.0 + (coercive_T / np.exp(closed.p[LOG_SCALE])) ** 2)
-    return float(closed.p[TRAPPED] * reach), float(np.sqrt(closed.covariance[TRAPPED, TRAPPED]) * reach)
+    wrong = together(closed.residual, part.field_T, leg[far])
+    far_off = abs(closed.p[TRAPPED] - priors.trapped_T) > 3.0 * priors.trapped_u_T > 0.0
+    return None if wrong or far_off else closed
+
+
+def background_of(told: Shapeless, fit: LoopFit, field_T: FloatArray, direction: FloatArray) -> FloatArray:
+    """What lies under the film by these numbers."""
+    if told.closed is not None:
+        return told.closed.model.background(told.closed.p, field_T, direction)
+    return told.line.values[1] * field_T + told.line.values[2] + fit.p[SPINS] * fit.model.paramagnet(field_T)[0]

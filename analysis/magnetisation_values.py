@@ -25,7 +25,7 @@ class Film:
 
 
 def divided(value: Measured, by: Measured) -> Measured:
-    """value / by of independent quantities."""
+    """The ratio of two independent quantities."""
     ratio = value.value / by.value
     return Measured(ratio, float(np.hypot(value.u / by.value, ratio * by.u / by.value)))
 
@@ -61,15 +61,14 @@ def substrate_check(slope: Measured, film: Film) -> tuple[dict[str, Measured], t
     if film.substrate_mass_kg is None:
         return values, ()
     mass, per_kg = film.substrate_mass_kg, film.substrate_slope_Am2_per_T_kg
-    expected = Measured(
-        mass.value * per_kg.value, float(np.hypot(mass.u * per_kg.value, mass.value * per_kg.u))
-    )
+    expected = Measured(mass.value * per_kg.value, float(np.hypot(mass.u * per_kg.value, mass.value * per_kg.u)))
     values["expected_slope_Am2_per_T"] = expected
     apart, u = slope.value - expected.value, float(np.hypot(slope.u, expected.u))
     if abs(apart) <= 2.0 * u:
         return values, ()
     return values, (
-        f"the linear background {slope.value:.3g} A m²/T is not the substrate's {expected.value:.3g} ± {expected.u:.1g}: "
+        f"the linear background {slope.value:.3g} A m²/T is not the substrate's "
+        f"{expected.value:.3g} ± {expected.u:.1g}: "
         "a holder, a wrong mass, or a paramagnet that does not curve is in it",
     )
 

@@ -102,8 +102,10 @@ def moment_emu(sample, field, direction, last):
     """The true moment. `direction` is +1 on a rising leg, `last` the sign of the last large field (0: none yet)."""
     true = field - last * sample.trapped_Oe / (1.0 + (field / sample.trapped_scale_Oe) ** 2)
     x = 2.0 * MU_B_EMU * 2.5 * true / (K_B_ERG * sample.temperature_K)
-    film = sample.saturation_emu * direction * step(
-        (direction * (true - sample.shift_Oe) - sample.coercive_Oe) / sample.width_Oe, sample.shape
+    film = (
+        sample.saturation_emu
+        * direction
+        * step((direction * (true - sample.shift_Oe) - sample.coercive_Oe) / sample.width_Oe, sample.shape)
     )
     virgin = last == 0.0
     if np.any(virgin):
@@ -248,3 +250,29 @@ def truth(sample):
 def control_run(sample, seed):
     """The bare substrate with its holder in the same history and the same trapped flux."""
     return run(replace(sample, saturation_emu=0.0, centring=""), seed + 1_000_000)
+
+
+def rock(seed, *, soft=0.6, noise=2e-10, points=200):
+    """A loop of a rock in an electromagnet at room temperature: soft and hard grains over a paramagnetic slope.
+
+    Returns the frame and (m_S, m_R, H_C) of the film part, by bisection of the noiseless branches. SI.
+    """
+    rng = np.random.default_rng([seed, 5])
+    saturation, slope = 10 ** rng.uniform(-7.5, -5.5), 10 ** rng.uniform(-8.5, -6.0)
+    c_soft, w_soft, c_hard, w_hard = rng.uniform(0.004, 0.01), 0.03, rng.uniform(0.05, 0.12), 0.1
+    largest = rng.uniform(0.9, 1.5)
+
+    def rising(field):
+        part = soft * np.tanh((field - c_soft) / w_soft) + (1.0 - soft) * np.tanh((field - c_hard) / w_hard)
+        return saturation * part
+
+    down = np.linspace(largest, -largest, points)
+    field = np.concatenate([down, down[::-1]]) + rng.normal(0.0, 2e-4, 2 * points)
+    film = np.concatenate([-rising(-field[:points]), rising(field[points:])])
+    moment = film + slope * field + rng.normal(0.0, noise + 2e-3 * saturation, field.size)
+    low, high = 0.0, 0.2
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if rising(middle) > 0.0 else (middle, high)
+    frame = pd.DataFrame({"field_T": field, "moment_Am2": moment})
+    return frame, (saturation, -float(rising(0.0)), 0.5 * (low + high))
