@@ -30,6 +30,7 @@ BAD_FLAGS = (
 )  # fmt: skip
 
 _STATE_SCHEMA = 1
+_UNKNOWN_FILTER_U_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -285,17 +286,32 @@ def _curve(leg: LegView, fit: LoopFit | None) -> LegCurve:
 
 
 def analyze_hall_loop(
-    frame: pd.DataFrame, *, time_constant_s: float, poles: int, settings: HallLoopSettings | None = None
+    frame: pd.DataFrame,
+    *,
+    time_constant_s: float | None = None,
+    poles: int = 1,
+    readback_delay_s: float | None = None,
+    readback_delay_u_s: float = 0.3,
+    target_u_T: float | None = None,
+    settings: HallLoopSettings | None = None,
 ) -> Estimate:
     """The estimate of a finished run, by the code that runs live.
 
     `frame` needs `field_T`, `R_xy_ohm` and `time_s`; it is the better for `field_time_s`, `R_xx_ohm`,
-    `temperature_K` and `flags`.
+    `temperature_K` and `flags`. What is known of the set-up comes as keywords: the lock-in's time constant and number
+    of poles (without them its delay is left to the data), and by how much the voltage is behind the field that was
+    read, beyond the lock-in's own delay. `settings` replaces all of them.
 
     Raises:
         ValueError: a needed column is missing.
     """
-    return estimator_of(frame, settings or HallLoopSettings(time_constant_s, poles)).estimate()
+    if settings is None:
+        settings = HallLoopSettings(time_constant_s or 0.0, poles, target_u_T=target_u_T)
+        if time_constant_s is None:
+            settings = replace(settings, extra_delay_s=2.0, extra_delay_u_s=_UNKNOWN_FILTER_U_S)
+        if readback_delay_s is not None:
+            settings = replace(settings, extra_delay_s=readback_delay_s, extra_delay_u_s=readback_delay_u_s)
+    return estimator_of(frame, settings).estimate()
 
 
 def estimator_of(frame: pd.DataFrame, settings: HallLoopSettings) -> HallLoopEstimator:

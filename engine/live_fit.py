@@ -69,7 +69,7 @@ class LiveFit(Listener):
             if self.estimator is not None and self._seen > fitted:
                 fitted = self._seen
                 began_s = self._clock.now()
-                self._publish(self.estimator.estimate())
+                self._publish(self.estimator.live_estimate())
                 # Python runs one thread at a time: a slow computer must not spend on fits what the rows need.
                 pause_s = max(period_s, _SHARE * (self._clock.now() - began_s))
 
