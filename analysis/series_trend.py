@@ -5,7 +5,7 @@ The kink is found by its likelihood with the whole covariance, and claimed only 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import chi2 as chi_squared
@@ -54,7 +54,8 @@ class LinearTrend:
 class Plateau:
     """y rises to x0 in a straight line and stays.
 
-    `interval` holds x0 with 95 %; (400,) `x0_grid` and its `likelihood`, level and rise integrated over, 1 at most.
+    `interval` holds x0 with 95 %, `rise` is the fitted slope, claimed or not; (400,) `x0_grid` and its `likelihood`,
+    level and rise integrated over, 1 at most.
     `estimate.values`, when claimed: `levels_off_<x>`, `plateau_<quantity>`, `rise_<quantity>_per_<unit of x>`.
     """
 
@@ -63,6 +64,7 @@ class Plateau:
     against_line: float
     against_constant: float
     p: float
+    rise: float
     x0_grid: FloatArray
     likelihood: FloatArray
 
@@ -106,10 +108,24 @@ def plateau(series: Series) -> Plateau:
     Raises:
         ValueError: x is text, fewer than five different x, or some entry has no u of its own.
     """
-    x, own = _numbers(series, 5), own_u(series)
+    x = _numbers(series, 5)
+    if np.any(series.x_u > 0.0):
+        # The u of x counts along the rise, and not on the plateau; where that is, a first answer tells.
+        first = _plateau(_along(series, np.full(x.size, linear_trend(series).slope.value)))
+        x0, rise = first.x0_grid[int(first.likelihood.argmax())], first.rise
+        series = _along(series, np.where(x < x0, rise, 0.0))
+    return _plateau(series)
+
+
+def _along(series: Series, slope: FloatArray) -> Series:
+    """The series with the u of x as a u of y, along these slopes."""
+    return replace(series, u=np.hypot(series.u, slope * series.x_u), x_u=np.zeros_like(series.x_u))
+
+
+def _plateau(series: Series) -> Plateau:
+    x, own = series.x, own_u(series)
     places = np.unique(x)
-    slope_guess = abs(linear_trend(series).slope.value) if np.any(series.x_u > 0.0) else 0.0
-    inverse = _inverse(series, slope_guess)
+    inverse = _inverse(series, 0.0)
     constant = _least_chi2(inverse, np.ones((x.size, 1)), series.value)
     line = _least_chi2(inverse, np.column_stack([np.ones_like(x), x]), series.value)
     grid = np.linspace(float(places[1]), float(places[-2]), _GRID)
@@ -128,7 +144,7 @@ def plateau(series: Series) -> Plateau:
     x0 = Measured(mean, float(np.sqrt(share @ (grid - mean) ** 2)))
     level, rise = _at_kink(series, x, own, grid, share)
     reasons = _against((line - least, constant - least), p, (low, high), places)
-    found = (low, high), line - least, constant - least, p, grid, likelihood
+    found = (low, high), line - least, constant - least, p, rise.value, grid, likelihood
     if reasons:
         text = f"not resolved: {reasons[0]}"
         estimate = Estimate(EstimateStatus.NOT_RESOLVED, {}, (*reasons, *series.reasons), {}, text, x.size)
