@@ -11,10 +11,11 @@ import numpy as np
 from .loop_fit import LoopFit, chi2_of
 from .loop_model import AMPLITUDE, DOWN, LOG_WIDTH, UP
 
-LEAST_RATIO = 60.0  # of likelihoods, as 2 ln: with and without a loop
-LEAST_AMPLITUDE = 5.0  # in its own standard uncertainty
+LEAST_RATIO = 30.0  # of likelihoods, as 2 ln: with and without a loop
+LEAST_AMPLITUDE = 4.0  # in its own standard uncertainty
+LEAST_OVER_TRAPPED = 12.0  # of likelihoods, against trapped flux instead of a loop
 # One branch alone has seen half of the step's evidence, and its value is called preliminary.
-LEAST_RATIO_OF_ONE, LEAST_AMPLITUDE_OF_ONE = 30.0, 3.5
+LEAST_RATIO_OF_ONE, LEAST_AMPLITUDE_OF_ONE = 25.0, 3.5
 MOST_RELATIVE_U = 0.35
 MOST_OF_WINDOW = 0.6
 SATURATION = 2.2  # times B_C, the least field a leg must come from
@@ -88,7 +89,7 @@ def _only_trapped(e: Evidence) -> str:
     if e.trapped_only is None:
         return "too few rows to compare with trapped flux"
     gain = chi2_of(e.trapped_only, e.fit) - e.fit.chi2
-    if gain > max(25.0, 0.02 * e.fit.chi2):
+    if gain > max(LEAST_OVER_TRAPPED, 0.02 * e.fit.chi2):
         return ""
     return "trapped flux in the magnet describes the two branches as well: there is no step in their sum"
 

@@ -220,7 +220,8 @@ class _Trial:
         both = has_down and has_up
         needed_T = self._saturation_T(abs(crossing.value))
         least_T = min([abs(leg.start_T) for leg in self.legs] + [leg.beyond_zero_T for leg in self.legs if leg.turned])
-        if least_T < needed_T and both and switches(evidence):
+        # A step that would close far beyond any field swept is a background, not a loop cut short.
+        if least_T < needed_T < 4.0 * evidence.window_T and both and switches(evidence):
             reason = f"the field turned at {least_T * 1e3:.0f} mT, the loop closes at about {needed_T * 1e3:.0f} mT"
             text = f"minor loop: {reason}"
             return Verdict(
