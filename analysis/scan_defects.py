@@ -67,7 +67,8 @@ def search(points: Points, first: ScanFit) -> Search:
             complete = False
             break
         best = max(trials, key=lambda trial: trial.worth - trial.needed)
-        rivals = [trial for trial in everything if trial is not best]
+        # A sample that is elsewhere is as well described by none here and a second dipole there: not a rival, the same.
+        rivals = [trial for trial in everything if trial is not best and best.kind != MOVED]
         fit, found, worth = best.fit, (*found, best.kind), best.worth
     freedom = points.size - fit.fit.p.size
     score = 2.0 * _best_log(points, fit, freedom) - sum(LEAST_WORTH[kind] for kind in found)
@@ -85,7 +86,7 @@ def trials_of(points: Points, fit: ScanFit) -> list[_Trial]:
 
     def attempt(kind: str, changed: Recipe) -> None:
         trial = solve(points, changed)
-        if trial is not None:
+        if trial is not None and not (kind == SECOND_DIPOLE and _beside(trial.recipe)):
             out.append(_Trial(kind, trial, _gain(points, fit, trial)))
 
     for kind in (SECOND_DIPOLE, FLUX_JUMP, SPIKE):
@@ -98,6 +99,11 @@ def trials_of(points: Points, fit: ScanFit) -> list[_Trial]:
     if not recipe.free:
         attempt(MOVED, replace(recipe, free=True, prior_u_m=0.0))
     return out
+
+
+def _beside(recipe: Recipe) -> bool:
+    """True when the last dipole has come to rest on the sample, where it is only another name for a shift."""
+    return abs(recipe.defects[-1].place_m - recipe.centre_m) < 0.5 * recipe.response.radius_m
 
 
 def _peaks(values: FloatArray) -> list[int]:
