@@ -22,7 +22,7 @@ LEAST_ROWS = 20
 LEAST_SLOPE = 5.0  # in its own uncertainty
 BENDS = 3.5  # the B³ term in its own uncertainty ...
 BENDS_BY = 0.01  # ... and as a change of the slope: less is in the uncertainty, more is another model
-CHANCE = 2.0
+CHANCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ def _spikes(values: FloatArray, good: Mask) -> Mask:
     centre = bend[1:-1]
     safe = np.where(centre == 0.0, 1.0, centre)
     before, after = bend[:-2] / safe, bend[2:] / safe
-    lone = (np.abs(centre) > 8.0 * scale) & (np.abs(before + 0.5) < 0.25) & (np.abs(after + 0.5) < 0.25)
+    lone = (np.abs(centre) > 8.0 * scale) & (np.abs(before + 0.5) < 0.35) & (np.abs(after + 0.5) < 0.35)
     if scale > 0.0 and lone.sum() < 0.05 * rows.size:
         wild[rows[np.flatnonzero(lone) + 2]] = True
     return wild

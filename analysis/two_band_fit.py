@@ -30,6 +30,7 @@ from .two_band_model import (
 LOG_DENSITY = (np.log(1e13), np.log(1e21))  # m⁻²
 LOG_MOBILITY = (np.log(1e-5), np.log(1e2))  # m²/Vs
 NOISE_ORDER = 8
+MOMENT_FIELDS_T = (0.5, 1.5, 5.0)  # where the search for an S-shape begins
 
 Noise = tuple[Whitening | None, Whitening]  # of R_xx (None where it was not measured) and of R_xy
 
@@ -194,16 +195,30 @@ class BandProblem:
                 push = j @ r
                 moving = free & ~((p <= low) & (push < 0.0)) & ~((p >= high) & (push > 0.0))
                 normal, scale = _normal(j, moving)
-                damping = max(damping * 0.1, 1e-12)
-                if gain < 3e-4 + 1e-7 * chi2 and damping < 1e-2:
-                    converged = True
-                    break
-            elif damping > 1e9:
-                converged = True
+                damping = max(damping * 0.1, 1e-14)
+                if gain < 0.1 + 1e-7 * chi2:
+                    # Small steps along a narrow valley are no minimum: what would the undamped step still gain?
+                    if _promise(normal, (j[moving] @ r) / scale) < 2e-3 + 1e-9 * chi2:
+                        converged = True
+                        break
+                    damping = min(damping, 1e-9)
+            elif damping > 1e6:
+                converged = _promise(normal, gradient / scale) < 0.1
                 break
             else:
-                damping *= 8.0
+                damping *= 10.0
         return BandFit(model, p, _covariance(j, free), chi2, int(free.sum()), converged, noise)
+
+    def fit_with_moment(self, model: Model, start: FloatArray, noise: Noise) -> BandFit | None:
+        """The minimum with a paramagnetic S-shape added, from several widths of it: a wrong one leads nowhere."""
+        model, best = replace(model, moment=True), None
+        for width_T in MOMENT_FIELDS_T:
+            p = start.copy()
+            p[model.at(MOMENT)], p[model.at(LOG_MOMENT_FIELD)] = 0.0, np.log(width_T)
+            fit = self.fit(model, p, noise, hold=(model.at(LOG_MOMENT_FIELD),), most_steps=8)
+            if fit is not None and (best is None or fit.chi2 < best.chi2):
+                best = fit
+        return None if best is None else self.fit(model, best.p, noise)
 
     def noise_of(self, fit: BandFit, *, order: int = NOISE_ORDER) -> Noise:
         """The noise of both channels as the residuals of `fit` show it."""
@@ -267,6 +282,11 @@ def _normal(jacobian: FloatArray, free: Mask) -> tuple[FloatArray, FloatArray]:
     scale = np.sqrt(np.diag(normal))
     scale[scale <= 0.0] = 1.0
     return normal / scale[:, None] / scale, scale
+
+
+def _promise(normal: FloatArray, gradient: FloatArray) -> float:
+    """The fall of χ² that a full Gauss-Newton step promises."""
+    return float(gradient @ np.linalg.pinv(normal, rcond=1e-14, hermitian=True) @ gradient)
 
 
 def _covariance(jacobian: FloatArray, free: Mask) -> FloatArray:

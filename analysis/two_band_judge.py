@@ -13,6 +13,7 @@ LEAST_PRODUCT = 0.5  # µ2 B_max: below it both bands' curves are parabolas, and
 LEAST_BIC = 10.0
 MOST_LOG_U = 0.5  # of ln n or ln µ: known to no better than a factor of 1.6
 LEAST_EXPLAINED = 0.75
+VISIBLE = 0.2  # of the variance between neighbours, before a misfit is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,16 @@ def _not_bands(e: Evidence) -> str:
     """Two bands must explain most of what one band leaves, both judged against rough white noise."""
     noise = rough_noise(e.problem)
     left: list[float] = []
+    rows = 0
     for fit in (e.one, e.two):
-        xx, xy = e.problem.residuals(fit.model, fit.p)
-        parts = [
-            float(np.sum(white.apply(x) ** 2)) - x.size
-            for white, x in zip(noise, (xx, xy), strict=True)
-            if white is not None and x is not None
-        ]
-        left.append(max(sum(parts), 0.0))
-    # What noise that walks leaves in either fit explains nothing.
-    explained = 1.0 if left[0] <= 0.0 else 1.0 - left[1] / left[0]
-    if explained >= LEAST_EXPLAINED:
+        pairs = zip(noise, e.problem.residuals(fit.model, fit.p), strict=True)
+        parts = [white.apply(x) for white, x in pairs if white is not None and x is not None]
+        rows = sum(part.size for part in parts)
+        left.append(sum(float(part @ part) for part in parts) - rows)
+    # Residuals no larger than the noise between neighbours leave nothing to explain.
+    if left[1] <= VISIBLE * rows or left[1] <= (1.0 - LEAST_EXPLAINED) * left[0]:
         return ""
+    explained = max(1.0 - left[1] / max(left[0], 1.0), 0.0)
     return (
         f"not two like bands: they explain {100.0 * explained:.0f} % of what one band leaves, "
         f"{100.0 * LEAST_EXPLAINED:.0f} % needed"

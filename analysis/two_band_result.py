@@ -37,13 +37,14 @@ class TwoBandResult:
     fitted. `covariance` is that of `BAND_KEYS` in SI, all parts of the uncertainty together. `intervals_95` are the
     95 % limits of the same four, from the likelihood where it is not a parabola. `estimate.budget` splits each u by
     source under "key: statistical", "key: window" and "key: model". `one_band` is what one band gives where one is
-    enough, else empty. `delta_bic` is BIC(one band) − BIC(two bands).
+    enough, else empty, and `one_covariance` that of its (n, µ). `delta_bic` is BIC(one band) − BIC(two bands).
     """
 
     estimate: Estimate
     covariance: FloatArray = field(default_factory=lambda: np.full((4, 4), np.nan))
     intervals_95: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     one_band: Mapping[str, Measured] = field(default_factory=dict[str, Measured])
+    one_covariance: FloatArray = field(default_factory=lambda: np.full((2, 2), np.nan))
     delta_bic: float = float("nan")
     carriers: str = ""
     temperature_K: Measured | None = None

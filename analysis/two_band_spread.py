@@ -1,8 +1,8 @@
 """How far the answer depends on what was assumed: other field windows and other descriptions of the same sweep.
 
 Two fits differ by chance, too: of fits where one uses less of the data, or more parameters, the variance of the
-difference is the difference of the variances (Hausman, Econometrica 46, 1251 (1978)). Only what goes beyond two
-standard deviations of that is called a dependence, and it is then quoted in full.
+difference is the difference of the variances (Hausman, Econometrica 46, 1251 (1978)). Only what goes beyond three
+standard deviations of that is called a dependence.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .two_band_fit import BandFit, BandProblem
 from .two_band_model import GAIN
 from .two_band_start import ordered
 
-CHANCE = 2.0
+CHANCE = 3.0
 LEAST_ROWS = 60
 LENGTH = "another length over width"
 
@@ -60,7 +60,7 @@ def descriptions(problem: BandProblem, fit: BandFit) -> list[Rival]:
             gain = float(np.clip(0.5 * (other.chi2 - fit.chi2), -30.0, 30.0))
             found.append(Rival("the other shape of the loop", ordered(other), float(1.0 / (1.0 + np.exp(gain)))))
     if setup.anomalous and not fit.model.moment:
-        other = problem.fit(replace(fit.model, moment=True), fit.p, fit.noise)
+        other = problem.fit_with_moment(fit.model, fit.p, fit.noise)
         if other is not None:
             found.append(Rival("a paramagnetic S-shape", ordered(other)))
     if setup.gain_u == 0.0 and problem.sweep.r_xx_ohm is not None:

@@ -20,6 +20,7 @@ from .two_band_start import loop_starts, ordered, rough_noise, rough_slopes, sea
 PROFILE_FROM = 0.05  # of ln n or ln µ: below it the quadratic interval and the likelihood's are the same
 MOMENT_GAIN = 14.0  # in χ², for the two parameters of a paramagnetic S-shape
 HOPELESS = 2000.0  # behind in χ² after ten steps
+WILD = 8.0  # in σ
 LEAST_OUTSIDE = 60  # rows beyond the loop, to judge them alone
 
 
@@ -48,6 +49,7 @@ class TwoBandAnalysis:
             return refused(self.measured, "the rows do not determine a fit")
         fits.sort(key=lambda fit: fit.chi2)
         fit, others = fits[0], fits[1:]
+        self._drop_wild(fit)
         for _ in range(2):
             settled = self.problem.fit(fit.model, fit.p, self.problem.noise_of(fit))
             if settled is None:
@@ -70,9 +72,11 @@ class TwoBandAnalysis:
             EstimateStatus.NOT_RESOLVED, self._temperature(), joined(reasons, self.measured.notes), {},
             f"not resolved: {reasons[0]}", self.measured.rows,
         )  # fmt: skip
-        one_band = _one_values(one, self.field_scale_u) if bic < LEAST_BIC else {}
+        one_band, one_covariance = _one_values(one, self.field_scale_u)
+        if bic >= LEAST_BIC:
+            one_band, one_covariance = {}, np.full((2, 2), np.nan)
         return TwoBandResult(
-            estimate, one_band=one_band, delta_bic=bic, carriers=self.carriers,
+            estimate, one_band=one_band, one_covariance=one_covariance, delta_bic=bic, carriers=self.carriers,
             temperature_K=self.measured.temperature_K, curve=self._curve(one if one_band else fit),
         )  # fmt: skip
 
@@ -85,6 +89,22 @@ class TwoBandAnalysis:
         temperature = self.measured.temperature_K
         return {} if temperature is None else {"temperature_K": temperature}
 
+    def _drop_wild(self, fit: BandFit) -> None:
+        """Leave out rows that stand alone far off the fit while their neighbours lie on it."""
+        noise = rough_noise(self.problem)
+        wild = np.zeros(self.sweep.size, dtype=bool)
+        for white, x in zip(noise, self.problem.residuals(fit.model, fit.p), strict=True):
+            if white is None or x is None:
+                continue
+            z = np.abs(x) / max(white.sigma_ohm, 1.4826 * float(np.median(np.abs(x))))
+            beside = np.maximum(np.roll(z, 1), np.roll(z, -1))
+            wild |= (z > WILD) & (beside < 0.5 * z) & (beside < WILD)
+        if 0 < wild.sum() < 0.03 * wild.size:
+            note = f"{int(wild.sum())} rows far off the fit while their neighbours lie on it were left out"
+            self.measured = replace(self.measured.where(~wild), notes=(*self.measured.notes, note))
+            self.sweep = self.sweep.where(~wild)
+            self.problem = BandProblem(self.sweep, self.problem.setup)
+
     def _refined(self, start: BandFit, *, thorough: bool) -> BandFit | None:
         """The minimum on all rows from one found on few."""
         noise = rough_noise(self.problem)
@@ -96,7 +116,7 @@ class TwoBandAnalysis:
         """With a paramagnetic S-shape in the fit if the sweep asks for one."""
         if not self.problem.setup.anomalous:
             return fit
-        other = self.problem.fit(replace(fit.model, moment=True), fit.p, fit.noise)
+        other = self.problem.fit_with_moment(fit.model, fit.p, fit.noise)
         if other is None or fit.chi2 - other.chi2 < MOMENT_GAIN:
             return fit
         settled = self.problem.fit(other.model, other.p, self.problem.noise_of(other))
@@ -104,20 +124,17 @@ class TwoBandAnalysis:
 
     def _one_band(self, fit: BandFit) -> BandFit | None:
         """One band with the same nuisances and noise, and with an S-shape if that is what it takes."""
-        model = replace(fit.model, bands=1)
+        model = replace(fit.model, bands=1, moment=False)
         density = 1.0 / (ELEMENTARY_CHARGE_C * self.slope)
         bands = np.log([density, self.slope / self.sheet])
         start = np.concatenate((bands, fit.p[4:]))
-        models = [model]
-        if self.problem.setup.anomalous and not model.moment:
-            models.append(replace(model, moment=True))
+        found = [_compared(self.problem, model, start, fit)]
+        if self.problem.setup.anomalous:
+            found.append(self.problem.fit_with_moment(model, start, fit.noise))
         rows = independent_rows(fit)
-        best, least = None, np.inf
-        for model in models:
-            one = _compared(self.problem, model, start, fit)
-            if one is not None and one.chi2 + one.free * np.log(rows) < least:
-                best, least = one, one.chi2 + one.free * np.log(rows)
-        return best
+        return min(
+            (one for one in found if one is not None), key=lambda one: one.chi2 + one.free * np.log(rows), default=None
+        )
 
     def _bic_outside(self, fit: BandFit, one: BandFit) -> float | None:
         """ΔBIC of the rows beyond the loop alone."""
@@ -167,8 +184,8 @@ class TwoBandAnalysis:
         estimate = Estimate(EstimateStatus.RESOLVED, values, notes, budget, _text(values), self.measured.rows)
         scale = u / np.sqrt(np.diag(total))
         return TwoBandResult(
-            estimate, total * scale[:, None] * scale, intervals, {}, bic, self.carriers,
-            self.measured.temperature_K, self._curve(fit),
+            estimate, total * scale[:, None] * scale, intervals, delta_bic=bic, carriers=self.carriers,
+            temperature_K=self.measured.temperature_K, curve=self._curve(fit),
         )  # fmt: skip
 
     def _nuisances(self, fit: BandFit) -> dict[str, Measured]:
@@ -272,17 +289,18 @@ def _derived(logs: FloatArray, covariance: FloatArray) -> dict[str, Measured]:
     return found
 
 
-def _one_values(one: BandFit, field_scale_u: float) -> dict[str, Measured]:
-    """n, µ and R_s of one band."""
+def _one_values(one: BandFit, field_scale_u: float) -> tuple[dict[str, Measured], FloatArray]:
+    """n, µ and R_s of one band, and the covariance of n and µ."""
     covariance = one.covariance[:2, :2] + field_scale_u**2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     n, mu = (float(x) for x in np.exp(one.logs))
     sheet = 1.0 / (ELEMENTARY_CHARGE_C * n * mu)
     u_n, u_mu = (float(x) for x in np.sqrt(np.diag(covariance)))
-    return {
+    values = {
         "density_per_m2": Measured(n, n * u_n),
         "mobility_m2_per_Vs": Measured(mu, mu * u_mu),
         "sheet_resistance_ohm": Measured(sheet, sheet * float(np.sqrt(max(covariance.sum(), 0.0)))),
     }
+    return values, covariance * np.outer([n, mu], [n, mu])
 
 
 def _text(values: dict[str, Measured]) -> str:

@@ -126,3 +126,12 @@ def draw(seed: int, *, base: Truth) -> Truth:
         localization_T=rng.uniform(0.05, 0.2),
         seed=seed,
     )
+
+
+def at_temperature(kelvin: float, *, base: Truth) -> Truth:
+    """`base` warmed: phonons, bands that mix above 35 K, and an anomalous term that is gone at 8 K."""
+    phonons = (kelvin / 300.0) ** 2.4 / 7e-4
+    low, high = (1.0 / (1.0 / mu + phonons) for mu in base.mobilities_m2_per_Vs)
+    high = low * (high / low) ** (1.0 / (1.0 + (kelvin / 35.0) ** 4))
+    ahe = 2.0 * max(0.0, 1.0 - kelvin / 8.0)
+    return replace(base, mobilities_m2_per_Vs=(low, high), ahe_ohm=ahe, temperature_K=kelvin)
