@@ -155,13 +155,14 @@ class _Estimated:
 
 def _magnetisation(given: Input, piece: Piece, options: Mapping[str, str]) -> Any:
     from ..analysis.magnetisation_loop import analyze_magnetisation_loop
-    from .figures_magnetisation import draw_magnetisation
+    from .figures_magnetisation import as_measured, draw_magnetisation
 
     used = read_options(analyze_magnetisation_loop, options)
     if given.source.kind.startswith("MicroMag"):
         used.setdefault("trapped_u_T", 0.0)  # an electromagnet with a field probe: no flux is trapped
     result = analyze_magnetisation_loop(piece.frame.reset_index(drop=True), **used)
-    return result, used, partial(draw_magnetisation, result) if result.field_T.size else None
+    drawn = as_measured(result, piece.frame)
+    return result, used, partial(draw_magnetisation, drawn) if drawn.field_T.size else None
 
 
 def _two_band(given: Input, piece: Piece, options: Mapping[str, str]) -> Any:

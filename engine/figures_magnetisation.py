@@ -1,8 +1,10 @@
 """The figure of an M(H) loop: what was measured with its fit, and the film alone near the coercive field."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..analysis.magnetisation_loop import MagnetisationResult
 from ..analysis.models import Mask
@@ -27,6 +29,19 @@ def draw_magnetisation(result: MagnetisationResult, title: str) -> Any:
         _near(near, result)
         near.set_title(title_of(result.estimate.text, 50), fontsize=9)
         return figure
+
+
+def as_measured(result: MagnetisationResult, frame: pd.DataFrame) -> MagnetisationResult:
+    """`result` with the rows of `frame` where it was refused before a fit and carries none: the eye may still judge."""
+    if result.field_T.size or not {"field_T", "moment_Am2"} <= set(frame.columns):
+        return result
+    field_T, moment_Am2 = frame["field_T"].to_numpy(dtype=float), frame["moment_Am2"].to_numpy(dtype=float)
+    nothing = np.full(field_T.size, np.nan)
+    rising = (np.gradient(field_T) > 0.0).astype(float) if field_T.size > 1 else np.zeros(field_T.size)
+    return replace(
+        result, field_T=field_T, moment_Am2=moment_Am2, moment_u_Am2=nothing, rising=rising, film_Am2=nothing,
+        fit_Am2=nothing, weight=np.ones(field_T.size),
+    )  # fmt: skip
 
 
 def _whole(axes: Any, result: MagnetisationResult) -> None:

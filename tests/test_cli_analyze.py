@@ -117,6 +117,7 @@ def test_what_may_not_be_said_is_exit_7_with_the_reason(tmp_path: Path, capsys):
     assert analyze(path, figure=True) == 7
     told = capsys.readouterr()
     assert "waiting" in told.out or "not resolved" in told.out
+    assert (tmp_path / "film.dat.analysis" / "magnetisation_loop.png").exists(), "the rows are drawn all the same"
     assert "B_C" not in told.out
 
 
