@@ -206,6 +206,10 @@ class _Judged:
         self, status: EstimateStatus, reasons: tuple[str, ...], told: Told, averaged: Averaged
     ) -> MagnetisationResult:
         fit, unit = averaged.fit, self.unit
+        # Where the shape is wrong the fit's own scale is a misfit, not a noise.
+        noise = fit.scale
+        if told.method == "crossings":
+            noise = noise_from_neighbours(fit.residual, self.problem.field_T, self.leg)
         whole = fit.model.evaluate(fit.p, self.problem.field_T, self.problem.direction)[0]
         background = fit.model.background(fit.p, self.problem.field_T, self.problem.direction)
         if told.crossings is not None:
@@ -229,7 +233,7 @@ class _Judged:
             method=told.method,
             field_T=self.points.field_T,
             moment_Am2=self.points.moment_Am2,
-            moment_u_Am2=self.problem.sigma * fit.scale * unit,
+            moment_u_Am2=self.problem.sigma * noise * unit,
             rising=self.points.rising.astype(np.float64),
             film_Am2=(self.problem.moment - background) * unit,
             fit_Am2=whole * unit,

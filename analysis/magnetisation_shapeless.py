@@ -36,7 +36,7 @@ class Shapeless:
     @property
     def coercive_T(self) -> float:
         """Mean of the two crossings, the trapped field given back."""
-        return 0.5 * (self.up.value + self.down.value) + self.trapped_T
+        return float(0.5 * (self.up.value + self.down.value) + self.trapped_T)
 
     def budget(self) -> dict[str, float]:
         """u(H_C) by source, in tesla."""
@@ -97,7 +97,7 @@ def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless 
     return Shapeless(
         up=up,
         down=down,
-        remanence=0.5 * (falling.value - rising.value),
+        remanence=float(0.5 * (falling.value - rising.value)),
         remanence_u=float(
             np.sqrt(0.25 * (falling.u**2 + rising.u**2 + falling.window_u**2 + rising.window_u**2) + slope_u**2)
         ),

@@ -140,7 +140,7 @@ def test_without_stated_uncertainties_the_scatter_speaks():
     result = analyze_magnetisation_loop(squid_runs.run(sample, 7, with_u=False))
     coercive = result.estimate.values["coercive_field_T"]
     assert abs(coercive.value - sample.coercive_Oe * 1e-4) < 4.0 * coercive.u
-    assert coercive.u < 4e-4 * 1e-4 * 1e4
+    assert coercive.u < 4e-4
     assert any("scatter of neighbouring points" in reason for reason in result.estimate.reasons)
 
 
@@ -256,7 +256,7 @@ def test_a_powder_that_is_shifted_along_the_field_is_measured_with_its_shift():
     assert values["loop_centre_T"].value == pytest.approx(0.035, abs=0.002)
     assert 0.003 < values["coercive_field_T"].u < 0.006
     assert values["saturation_moment_Am2"].value == pytest.approx(4.6e-5, rel=0.1)
-    keep(drawn(result, 0.3), "magnetisation-loop-powder")
+    assert len(drawn(result, 0.3).axes) == 2
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real files are not here")
