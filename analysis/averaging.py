@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .loop_fit import Choice, LoopFit, LoopProblem, log_evidence
+from .loop_choice import Choice
+from .loop_fit import LoopFit, log_evidence
+from .loop_problem import LoopProblem
 from .models import FloatArray
 
 # How much likelier than not a superconducting magnet is to keep flux, as a logarithm.

@@ -16,13 +16,15 @@ import pandas as pd
 
 from ..core.records import Estimate, EstimateStatus, Measured, Row
 from .legs import BinWidths, LegTracker, Point, table_of
+from .loop_approach import Memory
+from .loop_choice import FitSettings
 from .loop_data import LegView, legs_of
-from .loop_fit import FitSettings, LoopFit
+from .loop_fit import LoopFit
 from .loop_model import AMPLITUDE
 from .models import FloatArray
 from .motion import SteadyMotion
 from .spikes import SpikeGate
-from .verdict import FieldErrors, Memory, Verdict, conclude
+from .verdict import FieldErrors, Verdict, conclude
 
 # A row with a flag that holds one of these words has no valid R_xy.
 BAD_FLAGS = (

@@ -7,15 +7,13 @@ m_down(z) = −M(−z), so that both share one shape: m = s M(s z) with s = ±1 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf
 
-from .models import FloatArray
+from .models import FloatArray, erf_branch, tanh_branch
 
 # m, dm/dz and the derivatives by the shape's own parameters (one more axis in front).
 ShapeValues = tuple[FloatArray, FloatArray, FloatArray]
 Shape = Callable[[FloatArray, FloatArray, FloatArray], ShapeValues]
 
-_HALF_ROOT_PI = 0.5 * np.sqrt(np.pi)
 BUMPS = np.array((-3.2, -2.4, -1.6, -0.8, 0.8, 1.6, 2.4, 3.2))
 _BUMP_WIDTH = 0.8
 SHAPE_SIZE = BUMPS.size  # the most parameters that a shape has
@@ -24,13 +22,12 @@ _MOST_SHARE = 0.42
 
 def tanh_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeValues:
     """The hyperbolic tangent, m = tanh z, whatever `q`."""
-    m = np.tanh(z)
-    return m, 1.0 - m * m, np.zeros((0, *z.shape))
+    return *tanh_branch(z), np.zeros((0, *z.shape))
 
 
 def erf_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeValues:
     """The error function, m = erf(√π z/2): relays with normal thresholds; the slope at the crossing is that of tanh."""
-    return np.asarray(erf(_HALF_ROOT_PI * z)), _slope(z), np.zeros((0, *z.shape))
+    return *erf_branch(z), np.zeros((0, *z.shape))
 
 
 def free_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeValues:
@@ -74,10 +71,6 @@ def two_step_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeVal
     own[2] = -first_slope * dc_dr - second_slope * second
     m = (1.0 - f) * first_m + f * second_m
     return rising * m, first_slope + second_slope / r, rising * own
-
-
-def _slope(x: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-0.25 * np.pi * x * x))
 
 
 SHAPES: dict[str, Shape] = {"erf": erf_shape, "tanh": tanh_shape, "free": free_shape, "two steps": two_step_shape}

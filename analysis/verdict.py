@@ -8,12 +8,13 @@ import numpy as np
 from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
 from .averaging import Average, average_of
+from .loop_approach import Approach, Memory, first_fit, fit_again, signature
+from .loop_choice import BRANCHES, FitSettings
 from .loop_data import LegView
-from .loop_fit import BRANCHES, Choice, FitSettings, LoopFit, LoopProblem, chi2_of, log_evidence, solve
+from .loop_fit import LoopFit, chi2_of, solve
 from .loop_model import AMPLITUDE, DOWN, LOG_WIDTH, UP, Layout, trap_shapes
 from .models import FloatArray
 from .refusals import LEAST_RATIO, SATURATION, Evidence, reasons_against, switches
-
 
 LEAST_TRAPPED_U_T = 1e-5  # what can be said against trapped flux at best
 
@@ -24,28 +25,7 @@ class Verdict:
 
     estimate: Estimate
     fit: LoopFit | None = None
-    memory: "Memory | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a fit of the same legs with a few rows less has settled: where to begin, and which description to use."""
-
-    legs: tuple[tuple[int, bool], ...]
-    rows: int
-    average: Average
-    latest: LoopFit
-    walk: float
-    stepped: bool
-    steady_s: float
-
-    def holds(self, legs: Sequence[LegView], rows: int) -> bool:
-        """Whether it may be used for these legs: no leg came or ended, and the rows did not grow by a tenth."""
-        return self.legs == _signature(legs) and rows <= 1.1 * self.rows
-
-
-def _signature(legs: Sequence[LegView]) -> tuple[tuple[int, bool], ...]:
-    return tuple((leg.number, leg.turned) for leg in legs)
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +60,13 @@ def conclude(
         rising = {leg.rising for leg in crossed}
         used = [leg for leg in renewed if leg in crossed or leg.rising in rising]
         again = memory is not None and memory.holds(used, rows)
-        trial = _again(used, closing, settings, errors, memory) if memory and again else None
-        trial = trial or _tried(used, closing, settings, errors)
-        if trial is None:
+        approach = fit_again(used, closing, settings, memory) if memory and again else None
+        kept = memory if approach else None
+        approach = approach or first_fit(used, closing, settings)
+        if approach is None:
             reasons = ("too few rows near zero field to fit a loop",)
             break
+        trial = _Trial(approach, errors, kept)
         unfinished = [leg for leg in crossed if not leg.turned and not trial.closed(leg)]
         if not unfinished:
             return trial.verdict(renewed, rows=rows, notes=notes, extra=extra or {})
@@ -106,63 +88,11 @@ def _text(measured: Measured) -> str:
     return format_measured(measured, "mT", 1e3).replace("-", "−")
 
 
-def _tried(legs: list[LegView], closing: list[LegView], settings: FitSettings, errors: FieldErrors) -> "_Trial | None":
-    problem = LoopProblem(legs, closing, settings)
-    choice = Choice(window_T=settings.fine_window_T)
-    fit = solve(problem, choice)
-    if fit is None:
-        return None
-    # A magnet that lags by T needs several T to settle on a rate; how long T is, only the first fit knows.
-    if min(leg.row_s for leg in legs) > max(2.0, settings.poles * settings.time_constant_s):
-        # Rows so far apart may each have been waited for: then nothing lags, whatever their field and time suggest.
-        steps = LoopProblem(legs, closing, settings, stepped=True)
-        other = solve(steps, choice)
-        if other is not None:
-            quieter = min(fit, other, key=lambda f: f.noise.sigma**2 * f.noise.inflation)
-            swept, waited = log_evidence(problem, choice, fit, quieter), log_evidence(steps, choice, other, quieter)
-            if waited > swept:
-                problem, fit = steps, other
-    walk, beyond = 0.0, problem.walk_beyond()
-    for _ in range(2):
-        stronger = max(fit.walk, beyond)
-        if stronger <= 1.2 * walk:
-            break
-        walk = stronger
-        problem = LoopProblem(legs, closing, settings, walk=walk, stepped=problem.stepped)
-        fit = solve(problem, choice, fit) or fit
-    lock_in_s = settings.poles * settings.time_constant_s
-    lag_s = float(fit.p[fit.model.layout.delay]) - lock_in_s
-    if lag_s > 1.2 and not problem.stepped:
-        patient = LoopProblem(legs, closing, settings, lock_in_s + 4.0 * lag_s, walk)
-        refined = solve(patient, choice, fit)
-        if refined is not None:
-            problem, fit = patient, refined
-    return _Trial(problem, choice, fit, errors)
-
-
-def _again(
-    legs: list[LegView], closing: list[LegView], settings: FitSettings, errors: FieldErrors, memory: Memory
-) -> "_Trial | None":
-    start = memory.latest
-    inner_T = max(0.06, max(abs(start.p[UP]), abs(start.p[DOWN])) + 4.0 * start.width_T)
-    problem = LoopProblem(
-        legs, closing, settings, memory.steady_s, memory.walk, stepped=memory.stepped, inner_T=float(inner_T)
-    )
-    fit = solve(problem, memory.average.choice, start)
-    return None if fit is None else _Trial(problem, memory.average.choice, fit, errors, memory)
-
-
 class _Trial:
     """One set of legs, fitted, with the other descriptions that tell how far the fit can be trusted."""
 
-    def __init__(
-        self,
-        problem: LoopProblem,
-        choice: Choice,
-        fit: LoopFit,
-        errors: FieldErrors,
-        memory: Memory | None = None,
-    ) -> None:
+    def __init__(self, approach: Approach, errors: FieldErrors, memory: Memory | None) -> None:
+        problem, choice, fit = approach
         self.problem = problem
         self.memory = memory
         self.settings = problem.settings
@@ -245,7 +175,7 @@ class _Trial:
 
     def _remember(self, average: Average, rows: int) -> Memory:
         kept = self.memory
-        problem, legs = self.problem, _signature(self.legs)
+        problem, legs = self.problem, signature(self.legs)
         if kept is not None:
             return replace(kept, latest=self.fit)
         return Memory(legs, rows, average, self.fit, problem.walk, problem.stepped, problem.steady_s)
