@@ -26,6 +26,7 @@ def _first(*values: float) -> FloatArray:
 BRANCHES = {
     "erf": Branch("erf"),
     "tanh": Branch("tanh"),
+    "skewed": Branch("skewed", u=_first(1.5)),
     "free": Branch("free", u=np.full(SHAPE_SIZE, 0.05)),
     "second step above": Branch("two steps", _first(0.0, 0.0, 0.3), _first(1.5, 1.5, 0.5), _first(0.0, 1.5, 0.3)),
     "second step below": Branch("two steps", _first(0.0, 0.0, 0.3), _first(1.5, 1.5, 0.5), _first(0.0, -1.5, 0.3)),

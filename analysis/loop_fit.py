@@ -4,7 +4,7 @@ Three kinds of rows share one sum of squares: fine bins near zero, differences b
 (reduced once to a small triangle, for they are linear), and weak priors of what the metadata say.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,8 +34,12 @@ class LoopFit:
     noise: Noise
     free: Mask
     converged: bool
-    walk: float = 0.0
-    keep: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    rows: Rows
+
+    @property
+    def walk(self) -> float:
+        """How strongly the voltage wanders, judged by the residuals."""
+        return self.rows.walk(self.p)
 
     @property
     def shape(self) -> FloatArray:
@@ -112,7 +116,7 @@ def solve(
     )
     size = int(keep.sum())
     reduced = near * noise.inflation / max(size - int(free.sum()), 1)
-    return LoopFit(p, covariance, chi2, near, size, reduced, model, noise, free, converged, rows.walk(p), keep)
+    return LoopFit(p, covariance, chi2, near, size, reduced, model, noise, free, converged, rows)
 
 
 def _carried(start: LoopFit, layout: Layout, mean: FloatArray, u: FloatArray) -> FloatArray:
@@ -137,7 +141,7 @@ def log_evidence(problem: LoopProblem, choice: Choice, fit: LoopFit, reference: 
 
     Only with one noise can descriptions be weighed: one that leaves more of the data to noise would excuse itself.
     """
-    keep = reference.keep if reference.keep.size == fit.keep.size else fit.keep
+    keep = reference.rows.keep if reference.rows.keep.size == fit.rows.keep.size else fit.rows.keep
     rows = Rows(fit.model, keep, reference.noise, problem.walk)
     mean, u = problem.priors(choice, fit.model.layout)
     triangle, _ = problem.closure_rows(fit.model.layout)

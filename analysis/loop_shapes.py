@@ -18,6 +18,7 @@ BUMPS = np.array((-3.2, -2.4, -1.6, -0.8, 0.8, 1.6, 2.4, 3.2))
 _BUMP_WIDTH = 0.8
 SHAPE_SIZE = BUMPS.size  # the most parameters that a shape has
 _MOST_SHARE = 0.42
+_LEAST_POWER, _STEP = 0.02, 1e-4
 
 
 def tanh_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeValues:
@@ -73,4 +74,31 @@ def two_step_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeVal
     return rising * m, first_slope + second_slope / r, rising * own
 
 
-SHAPES: dict[str, Shape] = {"erf": erf_shape, "tanh": tanh_shape, "free": free_shape, "two steps": two_step_shape}
+def skewed_shape(z: FloatArray, rising: FloatArray, q: FloatArray) -> ShapeValues:
+    """Reversal by nucleation: slow before the crossing and sudden after it, or the other way round.
+
+    `q` begins with atanh κ. M(x) = 2 (1 + (2^λ − 1) e^(−ax))^(−1/λ) − 1, λ = 1 − |κ| and a such that the slope at the
+    crossing is 1 (the generalised logistic distribution): tanh for κ = 0, a Gumbel distribution of thresholds for
+    κ = 1, and its mirror image, −M(−x), for κ = −1.
+    """
+    x = rising * z
+    m, slope = _skewed(x, q[0])
+    own = np.zeros((q.size, *z.shape))
+    own[0] = (_skewed(x, q[0] + _STEP)[0] - _skewed(x, q[0] - _STEP)[0]) / (2.0 * _STEP)
+    return rising * m, slope, rising * own
+
+
+def _skewed(x: FloatArray, q: float) -> tuple[FloatArray, FloatArray]:
+    kappa = float(np.tanh(q))
+    side = 1.0 if kappa >= 0.0 else -1.0
+    power = max(1.0 - abs(kappa), _LEAST_POWER)
+    odds = 2.0**power - 1.0
+    steep = 2.0**power * power / odds
+    decay = odds * np.exp(np.minimum(-steep * side * x, 60.0))
+    share = np.exp(-np.log1p(decay) / power)
+    return side * (2.0 * share - 1.0), 2.0 * share * steep / power * decay / (1.0 + decay)
+
+
+SHAPES: dict[str, Shape] = {
+    "erf": erf_shape, "tanh": tanh_shape, "free": free_shape, "two steps": two_step_shape, "skewed": skewed_shape,
+}  # fmt: skip

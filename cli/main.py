@@ -8,6 +8,7 @@ on hold and files closed all the same.
 Heavy imports (numpy, pyvisa, Qt) happen inside the commands, so that `--help` answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,9 @@ from typing import Annotated
 import typer
 
 from ..core.errors import RemanenceError
+
+# The matrices of a live fit are small: threads would only take the cores from the thread that measures.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,

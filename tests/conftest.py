@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+# Before numpy is loaded, for the tests and the programs that they start: two workers already keep both cores busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("QT_API", "pyside6")
 os.environ.setdefault("PYTEST_QT_API", "pyside6")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
