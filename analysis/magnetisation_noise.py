@@ -91,6 +91,8 @@ def against_neighbours(residual: FloatArray, field_T: FloatArray, leg: FloatArra
             for j in range(len(offsets)):
                 if i != j:
                     weights[i] *= x[j] / (x[j] - x[i])
+    # Neighbours that share a field have no polynomial through them.
+    weights = np.where(np.isfinite(weights).all(axis=0), weights, 1e9)
     predicted = (weights * np.stack([residual[centre + k] for k in offsets])).sum(axis=0)
     z = (residual[centre] - predicted) / np.sqrt(1.0 + (weights**2).sum(axis=0))
     # Where steps are so unequal that the prediction is an extrapolation the point says little.
