@@ -33,6 +33,9 @@ LOST_WITHIN = 15.0  # in σ of zero moment
 LOST_SPREAD = 6.0  # in σ, the half width of the long tail of a lost point
 LOST_ELSEWHERE = 0.002
 MOST_STEPS = 40
+# In units of order one. A switch between two points, far from both, leaves no trace in either: its parameters are
+# then known to a million units, where the inverse of what the points say would be anything.
+LEAST_INFORMATION = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,8 @@ class _Descent:
 
     def _fit(self, converged: bool) -> LoopFit:
         covariance = np.zeros((SIZE, SIZE))
-        covariance[np.ix_(self.index, self.index)] = _inverse(self._information())
+        floor = np.diag(np.full(self.index.size, LEAST_INFORMATION))
+        covariance[np.ix_(self.index, self.index)] = _inverse(self._information() + floor)
         return LoopFit(
             model=self.model,
             p=self.p,

@@ -86,13 +86,13 @@ def against_neighbours(residual: FloatArray, field_T: FloatArray, leg: FloatArra
     centre = np.arange(reach, size - reach)
     x = np.stack([field_T[centre + k] - field_T[centre] for k in offsets])
     weights = np.ones_like(x)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for i in range(len(offsets)):
             for j in range(len(offsets)):
                 if i != j:
                     weights[i] *= x[j] / (x[j] - x[i])
-    # Neighbours that share a field have no polynomial through them.
-    weights = np.where(np.isfinite(weights).all(axis=0), weights, 1e9)
+    # Neighbours that share a field, or nearly, have no polynomial through them.
+    weights = np.where((np.abs(weights) < 1e9).all(axis=0), weights, 1e9)
     predicted = (weights * np.stack([residual[centre + k] for k in offsets])).sum(axis=0)
     z = (residual[centre] - predicted) / np.sqrt(1.0 + (weights**2).sum(axis=0))
     # Where steps are so unequal that the prediction is an extrapolation the point says little.

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from remanence.analysis.magnetisation_average import average
 from remanence.analysis.magnetisation_data import legs_by_turns, points_of
+from remanence.analysis.magnetisation_fit import LoopProblem, Priors, solve
 from remanence.analysis.magnetisation_loop import analyze_magnetisation_loop
+from remanence.analysis.magnetisation_model import DOWN, LOG_SCALE, LOG_WIDTH, SATURATION, SIZE, SLOPE, UP
+from remanence.analysis.magnetisation_noise import against_neighbours
 from remanence.analysis.magnetisation_values import STO_SLOPE
 from remanence.core.records import EstimateStatus, Measured
 
@@ -199,6 +203,42 @@ def test_the_budget_adds_up_to_the_uncertainty():
         assert set(estimate.budget) == {"statistical", "background", "trapped field", "model"}
         total = np.sqrt(sum(u**2 for u in estimate.budget.values()))
         assert total == pytest.approx(estimate.values["coercive_field_T"].u, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", ["tanh", "erf"])
+@pytest.mark.parametrize("saturation", [0.0, 1.0])
+def test_a_switch_that_no_point_sees_has_a_finite_and_useless_uncertainty(shape, saturation):
+    """Points 100 mT apart, a switch of 0.01 mT between them: the derivatives there are 0, or 1e-200."""
+    down = np.linspace(1.0, -1.0, 21)
+    field_T, direction, leg = np.append(down, down[::-1]), np.repeat([-1.0, 1.0], 21), np.repeat([0.0, 1.0], 21)
+    noise = np.random.default_rng(0).normal(0.0, 1e-3, 42)
+    moment = saturation * direction * np.sign(direction * field_T - 0.05) - 0.9 * field_T + noise
+    problem = LoopProblem(field_T, direction, moment, np.full(42, 1e-3), np.inf, False, Priors())
+    start = np.zeros(SIZE)
+    start[[SATURATION, SLOPE, LOG_SCALE]] = max(saturation, 1e-3), -0.9, np.log(0.3)
+    for width_T in np.geomspace(1e-5, 0.03, 7):
+        start[[UP, DOWN, LOG_WIDTH]] = 0.05, -0.05, np.log(width_T)
+        fit = solve(problem, shape, start)
+        u_T = np.sqrt(fit.covariance[UP, UP])
+        assert 0.0 < u_T < 1e7
+        averaged = average(problem, fit, leg)
+        assert np.isfinite(averaged.covariance).all()
+        assert np.all(np.diag(averaged.covariance) >= 0.0)
+    start[LOG_WIDTH] = np.log(1e-5)
+    assert saturation == 0.0 or np.sqrt(solve(problem, shape, start).covariance[UP, UP]) > 1.0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("gap_T", [0.0, 5e-324, 1e-300, 1e-17, 1e-3])
+@pytest.mark.parametrize("reach", [1, 2])
+def test_neighbours_at_one_field_say_nothing_and_raise_nothing(gap_T, reach):
+    field_T = np.linspace(0.0, 0.5, 11)
+    field_T[5] = field_T[4] + gap_T
+    field_T[0], field_T[1] = 0.0, gap_T
+    z = against_neighbours(np.full(11, 2.0), field_T, np.zeros(11), reach)
+    assert np.isfinite(z).sum() >= 3
+    assert np.abs(z[np.isfinite(z)]).max() < 1e-9
 
 
 def test_a_rock_in_an_electromagnet_is_measured_whatever_its_shape():
