@@ -7,7 +7,7 @@ from scipy.optimize import least_squares
 
 from .models import FloatArray, erf_branch
 from .single_band_rows import SlopeRows
-from .transport_noise import Whitening, white, whitening_of
+from .transport_noise import Whitening, noise_of, white, whitening_of
 
 COERCIVE_T = (0.01, 0.02, 0.035, 0.05, 0.08, 0.12, 0.2, 0.35)
 WIDTHS_T = (0.01, 0.03, 0.08)
@@ -40,12 +40,17 @@ def fit_slope(rows: SlopeRows, *, loop: bool, coercive_T: tuple[float, float]) -
     noise = white(rows.field_T.size, rows.run, _rough_sigma(rows))
     shape = _loop_shape(rows, noise, coercive_T) if loop else None
     found: SlopeFit | None = None
-    for _ in range(3):
+    for final in (False, True):
         found = _solved(rows, noise, shape)
         if found is None:
             return None
-        residual = (rows.r_xy_ohm - found.fitted_ohm) * np.sqrt(rows.weight)
-        noise = whitening_of(residual, rows.run, rows.coarse, 2.0 + rows.extra.shape[0], order=8)
+        root = np.sqrt(rows.weight)
+        residual, spent = (rows.r_xy_ohm - found.fitted_ohm) * root, 2.0 + rows.extra.shape[0]
+        if final:
+            follow = _tangents(rows, found.amplitude, shape) * root
+            noise = noise_of(residual, follow, rows.time, rows.run, rows.coarse, spent, order=8)
+        else:
+            noise = whitening_of(residual, rows.run, rows.coarse, spent, order=8)
         if shape is not None:
             shape = _loop_shape(rows, noise, coercive_T)
     return _solved(rows, noise, shape)
@@ -90,16 +95,12 @@ def _solved(rows: SlopeRows, noise: Whitening, shape: tuple[float, float] | None
     root = np.sqrt(rows.weight)
     columns = _columns(rows)
     if shape is not None:
-        loop, d_loop = _branch(rows, *shape)
-        columns = np.vstack((columns, loop))
+        columns = np.vstack((columns, _branch(rows, *shape)[0]))
     y = noise.apply(rows.r_xy_ohm * root)
     best, covariance = _least_squares(columns, noise, root, y)
     if shape is not None:
         # The loop's place and width are fitted, too: their tangents carry what they cost.
-        loop, d_loop = _branch(rows, *shape)
-        x = (rows.field_T - rows.rising * shape[0]) / shape[1]
-        tangents = best[-1] * np.array([-rows.rising * d_loop / shape[1], -d_loop * x])
-        _, covariance = _least_squares(np.vstack((columns, tangents)), noise, root, y)
+        _, covariance = _least_squares(_tangents(rows, float(best[-1]), shape), noise, root, y)
     reach = float(np.abs(rows.field_T).max())
     cubic = reach * (rows.field_T / reach) ** 3 / 3.0
     bent, bent_covariance = _least_squares(np.vstack((columns, cubic)), noise, root, y)
@@ -121,6 +122,16 @@ def _solved(rows: SlopeRows, noise: Whitening, shape: tuple[float, float] | None
         fitted_ohm=fitted,
         noise=noise,
     )
+
+
+def _tangents(rows: SlopeRows, amplitude: float, shape: tuple[float, float] | None) -> FloatArray:
+    """What the fit can follow: its columns and, with a loop, how the rows change with its place and width."""
+    columns = _columns(rows)
+    if shape is None:
+        return columns
+    loop, d_loop = _branch(rows, *shape)
+    x = (rows.field_T - rows.rising * shape[0]) / shape[1]
+    return np.vstack((columns, loop, -amplitude * rows.rising * d_loop / shape[1], -amplitude * d_loop * x))
 
 
 def _least_squares(

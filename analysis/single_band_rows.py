@@ -23,6 +23,7 @@ class SlopeRows:
     """R_xy or its odd part (ohm), the branch it lies on, and what else is in it (`extra`, one column per line).
 
     `weight` is 1/variance in units of a row's; `run` numbers stretches without a gap, `coarse` sets of equal noise.
+    `time` is the sweep's `span_time` where rows follow one another in time, and zero for pairs, which do not.
     """
 
     field_T: FloatArray
@@ -32,11 +33,12 @@ class SlopeRows:
     weight: FloatArray
     run: IntArray
     coarse: Mask
+    time: FloatArray
 
     def where(self, keep: Mask) -> "SlopeRows":
         """The rows that `keep` is true for."""
         parts = (self.rising[keep], self.extra[:, keep], self.weight[keep], self.run[keep], self.coarse[keep])
-        return SlopeRows(self.field_T[keep], self.r_xy_ohm[keep], *parts)
+        return SlopeRows(self.field_T[keep], self.r_xy_ohm[keep], *parts, self.time[keep])
 
 
 def rows_of(sweep: Sweep) -> SlopeRows:
@@ -51,7 +53,9 @@ def rows_of(sweep: Sweep) -> SlopeRows:
         extra += [sweep.motion, sweep.span_time] if sweep.timed else [sweep.motion]
     weight = np.ones(sweep.size)
     columns = np.array(extra)
-    return SlopeRows(sweep.field_T, sweep.r_xy_ohm, sweep.rising, columns, weight, sweep.run, sweep.coarse)
+    return SlopeRows(
+        sweep.field_T, sweep.r_xy_ohm, sweep.rising, columns, weight, sweep.run, sweep.coarse, sweep.span_time
+    )
 
 
 def pairs_of(sweep: Sweep) -> SlopeRows | None:
@@ -74,7 +78,7 @@ def pairs_of(sweep: Sweep) -> SlopeRows | None:
         extra.append(drift)
     same = np.ones(field.size, dtype=bool)
     odd = 0.5 * (down[:, 1] - up[:, 1])
-    return SlopeRows(field, odd, np.full(field.size, -1.0), np.array(extra), weight, run, same)
+    return SlopeRows(field, odd, np.full(field.size, -1.0), np.array(extra), weight, run, same, np.zeros(field.size))
 
 
 Bin = tuple[float, float, float, float]

@@ -6,7 +6,7 @@ from scipy.optimize import least_squares
 from ..core.records import Measured
 from .models import FloatArray
 from .transport_data import Sweep
-from .transport_noise import Whitening, white, whitening_of
+from .transport_noise import Whitening, noise_of, white, whitening_of
 
 LOG_CUSP = (float(np.log(0.1)), 0.7)  # ln B_w and its width: 0.05 to 0.2 T are usual
 LAG_s = 3.0
@@ -25,20 +25,30 @@ def sheet_resistance(sweep: Sweep) -> Measured | None:
     noise = white(sweep.size, sweep.run, max(float(np.std(np.diff(y, 2))) / np.sqrt(6.0), 1e-9))
     shape = np.array([LOG_CUSP[0], 0.0])
     columns = _columns(sweep, shape)
-    for _ in range(2):
+    for final in (False, True):
         shape = _shape(sweep, y, noise, shape)
         columns = _columns(sweep, shape)
         best, _ = _solved(columns, noise, y)
-        noise = whitening_of(y - best @ columns, sweep.run, sweep.coarse, 6.0, order=8)
+        residual = y - best @ columns
+        noise = whitening_of(residual, sweep.run, sweep.coarse, 6.0, order=8)
+        if final:
+            follow = np.vstack((columns, _tangents(sweep, shape, best)))
+            noise = noise_of(residual, follow, sweep.span_time, sweep.run, sweep.coarse, 6.0, order=8)
     shape = _shape(sweep, y, noise, shape)
     columns = _columns(sweep, shape)
     best, _ = _solved(columns, noise, y)
     # Where the cusp is and how the field lags is fitted, too: the tangents carry what that costs.
-    steps = np.diag([1e-3, 1e-3 * _lag(sweep)])
-    tangents = [best @ (_columns(sweep, shape + h) - _columns(sweep, shape - h)) / (2.0 * h.sum()) for h in steps]
-    _, covariance = _solved(np.vstack((columns, tangents)), noise, y, (1.0 / LOG_CUSP[1], 1.0 / _lag(sweep)))
+    _, covariance = _solved(np.vstack((columns, _tangents(sweep, shape, best))), noise, y, (1.0 / LOG_CUSP[1], 1.0 / _lag(sweep)))
     u = float(np.sqrt(max(covariance[0, 0], 0.0)))
     return Measured(float(best[0]), u) if best[0] > 0.0 and u > 0.0 else None
+
+
+def _tangents(sweep: Sweep, shape: FloatArray, best: FloatArray) -> FloatArray:
+    """How the fit changes with the place of the cusp and with the lag."""
+    steps = np.diag([1e-3, 1e-3 * _lag(sweep)])
+    return np.array(
+        [best @ (_columns(sweep, shape + h) - _columns(sweep, shape - h)) / (2.0 * h.sum()) for h in steps]
+    )
 
 
 def _lag(sweep: Sweep) -> float:

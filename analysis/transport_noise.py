@@ -11,9 +11,12 @@ from scipy.linalg import solve_toeplitz
 
 from .models import FloatArray, Mask
 from .transport_data import IntArray
+from .transport_walk import Walk
 
 MOST_ORDER = 8
 LEAST_GROUP = 40  # rows that know their own noise
+WALK_GAIN = 8.0  # in −2 ln likelihood, for a walk to be believed
+WALK_RATES = tuple(10.0**k for k in range(-6, 2))  # variance gathered per row, in a row's white variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,17 @@ class NoiseGroup:
 class Whitening:
     """x_t ← (x_t − Σ φ_k x_{t−k})/σ inside each run.
 
-    A run's first rows have no past and are only divided by `marginal`.
+    A run's first rows have no past and are only divided by `marginal`. A `walk` is taken out of x before.
     """
 
     size: int
     groups: tuple[NoiseGroup, ...]
+    walk: Walk | None = None
 
     def apply(self, values: FloatArray) -> FloatArray:
         """`values` (last axis: the rows of the sweep) made white and of unit variance."""
+        if self.walk is not None:
+            values = self.walk.apply(values)
         if len(self.groups) == 1 and self.groups[0].phi.size == 0:
             return values / self.groups[0].sigma
         out = np.zeros_like(values)
@@ -59,7 +65,22 @@ class Whitening:
         place = (np.cumsum(keep) - 1).astype(np.intp)
         kept = [(place[group.rows[keep[group.rows]]], group) for group in self.groups]
         groups = [NoiseGroup(rows, run[rows], g.sigma, g.marginal, g.phi) for rows, g in kept if rows.size]
-        return Whitening(int(keep.sum()), tuple(groups))
+        return Whitening(int(keep.sum()), tuple(groups), None if self.walk is None else self.walk.part(keep))
+
+    def cost(self, residual: FloatArray, columns: FloatArray) -> float:
+        """−2 ln of the restricted likelihood of `residual`, of which `columns` were fitted.
+
+        Restricted (Patterson and Thompson, Biometrika 58, 545 (1971)): a fit straightens what its columns can follow,
+        and the plain likelihood takes that for quiet.
+        """
+        left, determinant = straightened(self.apply(residual), self.apply(columns), _lengths(columns))
+        out = float(left @ left) + determinant
+        for group in self.groups:
+            p = group.phi.size
+            old = np.zeros(group.rows.size, dtype=bool)
+            old[p:] = group.run[p:] == group.run[: group.run.size - p]
+            out += 2.0 * float(np.log(np.where(old, group.sigma, group.marginal)).sum())
+        return out if self.walk is None else out + 2.0 * float(np.log(self.walk.spread).sum())
 
     @property
     def sigma_ohm(self) -> float:
@@ -90,6 +111,57 @@ def whitening_of(residual: FloatArray, run: IntArray, coarse: Mask, spent: float
         split = [np.arange(residual.size)]
     groups = [_group(residual[rows], run[rows], rows, share, order) for rows in split]
     return Whitening(residual.size, tuple(groups))
+
+
+def noise_of(
+    residual: FloatArray, columns: FloatArray, time: FloatArray, run: IntArray, coarse: Mask, spent: float, *, order: int
+) -> Whitening:
+    """The whitening that `residual` asks for, with a walk if that makes it likelier.
+
+    `columns` are what was fitted (their tangents where the fit is not linear), `time` that of each row
+    on the run's span from −1 to 1.
+    """
+    plain = whitening_of(residual, run, coarse, spent, order=order)
+    best, least = plain, plain.cost(residual, columns) - WALK_GAIN
+    step = np.abs(np.diff(time, append=time[-1:]))
+    unit = float(np.median(step))
+    if unit <= 0.0 or residual.size < LEAST_GROUP:
+        return plain
+    white = np.ones(residual.size)
+    if min(coarse.sum(), (~coarse).sum()) >= LEAST_GROUP:
+        # Rows merged from many stand for more time than the others, and are as much quieter.
+        white[coarse] = np.median(step[~coarse]) / max(float(np.median(step[coarse])), 1e-12)
+    lengths = _lengths(columns)
+    found: float | None = None
+
+    def tried(rate: float) -> None:
+        nonlocal best, least, found
+        walk = Walk.of(time, white, rate / unit)
+        left, _ = straightened(walk.apply(residual), walk.apply(columns), lengths)
+        trial = Whitening(residual.size, whitening_of(left, run, coarse, spent, order=order).groups, walk)
+        cost = trial.cost(residual, columns)
+        if cost < least:
+            best, least, found = trial, cost, rate
+
+    for rate in WALK_RATES:
+        tried(rate)
+    if found is not None:
+        for rate in (found / 3.0, found * 3.0):
+            tried(rate)
+    return best
+
+
+def straightened(x: FloatArray, columns: FloatArray, lengths: FloatArray) -> tuple[FloatArray, float]:
+    """x less what `columns` follow of it, and ln det of their normal matrix when each is divided by its length."""
+    a = columns / lengths[:, None]
+    values, vectors = np.linalg.eigh(a @ a.T)
+    known = values > 1e-12 * values[-1]
+    basis = (vectors[:, known] / np.sqrt(values[known])).T @ a
+    return x - (basis @ x) @ basis, float(np.log(values[known]).sum())
+
+
+def _lengths(columns: FloatArray) -> FloatArray:
+    return np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
 
 
 def _group(x: FloatArray, run: IntArray, rows: IntArray, share: float, order: int) -> NoiseGroup:

@@ -13,6 +13,10 @@ LEAST_PRODUCT = 0.5  # µ2 B_max: below it both bands' curves are parabolas, and
 LEAST_BIC = 10.0
 MOST_LOG_U = 0.5  # of ln n or ln µ: known to no better than a factor of 1.6
 LEAST_EXPLAINED = 0.75
+MOST_REPEATED = 0.7  # correlation of what is left on rising and falling branches: noise does not repeat
+BINS = 40
+LEAST_IN_BIN = 3
+LEAST_BINS = 12
 VISIBLE = 0.2  # of the variance between neighbours, before a misfit is one
 
 
@@ -45,7 +49,7 @@ def independent_rows(fit: BandFit) -> float:
 
 def reasons_against(e: Evidence) -> tuple[str, ...]:
     """Every reason to refuse, most telling first; empty if two bands may be claimed."""
-    rules = (_one_is_enough, _weak_field, _not_bands, _only_near_zero, _two_answers, _uncertain, _not_converged)
+    rules = (_one_is_enough, _weak_field, _not_bands, _repeated, _only_near_zero, _two_answers, _uncertain, _not_converged)
     return tuple(reason for rule in rules if (reason := rule(e)))
 
 
@@ -82,6 +86,35 @@ def _not_bands(e: Evidence) -> str:
         f"not two like bands: they explain {100.0 * explained:.0f} % of what one band leaves, "
         f"{100.0 * LEAST_EXPLAINED:.0f} % needed"
     )
+
+
+def _repeated(e: Evidence) -> str:
+    """What the fit leaves outside the loop must not be the same curve on the way up and on the way down."""
+    sweep = e.problem.sweep
+    outside = np.abs(sweep.field_T) >= e.problem.setup.closed_T
+    place = np.floor(BINS * (sweep.field_T + sweep.reach_T) / (2.0 * sweep.reach_T)).astype(np.intp)
+    for name, left in zip(("R_xx", "R_xy"), e.problem.residuals(e.two.model, e.two.p), strict=True):
+        if left is None:
+            continue
+        branches: list[FloatArray] = []
+        for way in (sweep.rising > 0.0, sweep.rising < 0.0):
+            rows = outside & way
+            count = np.bincount(place[rows], minlength=BINS + 1)
+            total = np.bincount(place[rows], left[rows], minlength=BINS + 1)
+            branches.append(np.where(count >= LEAST_IN_BIN, total / np.maximum(count, 1), np.nan))
+        both = np.isfinite(branches).all(axis=0)
+        if both.sum() < LEAST_BINS:
+            continue
+        # An offset or a drift of one branch is no curve.
+        middle = np.flatnonzero(both).astype(np.float64)
+        up, down = (branch[both] - np.polyval(np.polyfit(middle, branch[both], 1), middle) for branch in branches)
+        if float(np.corrcoef(up, down)[0, 1]) > MOST_REPEATED:
+            size = float(np.sqrt(max(float(np.mean(up * down)), 0.0)))
+            return (
+                f"not two like bands: they leave a curve of {size:.2g} Ω in {name} that is the same up and down; "
+                "something else bends it"
+            )
+    return ""
 
 
 def _only_near_zero(e: Evidence) -> str:

@@ -56,6 +56,9 @@ class TwoBandAnalysis:
                 return refused(self.measured, "the rows do not determine a fit")
             fit = settled
         fit = self._with_moment(ordered(fit))
+        for _ in range(3):
+            further = None if fit.converged else self.problem.fit(fit.model, fit.p, self.problem.noise_of(fit))
+            fit = fit if further is None else ordered(further)
         one = self._one_band(fit)
         if one is None:
             return refused(self.measured, "the rows do not determine a fit of one band")
