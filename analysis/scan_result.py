@@ -74,6 +74,8 @@ def conclude(
         cross = float(fit.fit.covariance[fit.moment, fit.centre])
         covariance = np.array([[moment.u**2, cross], [cross, values["centre_m"].u ** 2]])
     reasons = (*_sentences(fit, values, setting), *notes)
+    if setting.relative_u == 0.0:
+        reasons = (*reasons, "the calibration was given without an uncertainty and is taken as exact")
     estimate = Estimate(EstimateStatus.RESOLVED, values, reasons, budget, f"m = {moment_text(moment)}", points.size)
     gain = setting.gain
     return ScanResult(
@@ -139,8 +141,6 @@ def _sentences(fit: ScanFit, values: dict[str, Measured], setting: Setting) -> l
             out.append(f"row {defect.row} is a spike of {height * setting.gain:.3g} V and is left out")
     if abs(moment.value) < 2.0 * moment.u:
         out.append("the moment is not different from zero within its interval")
-    if setting.relative_u == 0.0:
-        out.append("the calibration was given without an uncertainty and is taken as exact")
     return out
 
 
