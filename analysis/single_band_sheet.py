@@ -38,7 +38,9 @@ def sheet_resistance(sweep: Sweep) -> Measured | None:
     columns = _columns(sweep, shape)
     best, _ = _solved(columns, noise, y)
     # Where the cusp is and how the field lags is fitted, too: the tangents carry what that costs.
-    _, covariance = _solved(np.vstack((columns, _tangents(sweep, shape, best))), noise, y, (1.0 / LOG_CUSP[1], 1.0 / _lag(sweep)))
+    _, covariance = _solved(
+        np.vstack((columns, _tangents(sweep, shape, best))), noise, y, (1.0 / LOG_CUSP[1], 1.0 / _lag(sweep))
+    )
     u = float(np.sqrt(max(covariance[0, 0], 0.0)))
     return Measured(float(best[0]), u) if best[0] > 0.0 and u > 0.0 else None
 
@@ -46,9 +48,7 @@ def sheet_resistance(sweep: Sweep) -> Measured | None:
 def _tangents(sweep: Sweep, shape: FloatArray, best: FloatArray) -> FloatArray:
     """How the fit changes with the place of the cusp and with the lag."""
     steps = np.diag([1e-3, 1e-3 * _lag(sweep)])
-    return np.array(
-        [best @ (_columns(sweep, shape + h) - _columns(sweep, shape - h)) / (2.0 * h.sum()) for h in steps]
-    )
+    return np.array([best @ (_columns(sweep, shape + h) - _columns(sweep, shape - h)) / (2.0 * h.sum()) for h in steps])
 
 
 def _lag(sweep: Sweep) -> float:

@@ -114,7 +114,14 @@ def whitening_of(residual: FloatArray, run: IntArray, coarse: Mask, spent: float
 
 
 def noise_of(
-    residual: FloatArray, columns: FloatArray, time: FloatArray, run: IntArray, coarse: Mask, spent: float, *, order: int
+    residual: FloatArray,
+    columns: FloatArray,
+    time: FloatArray,
+    run: IntArray,
+    coarse: Mask,
+    spent: float,
+    *,
+    order: int,
 ) -> Whitening:
     """The whitening that `residual` asks for, with a walk if that makes it likelier.
 
@@ -152,7 +159,7 @@ def noise_of(
 
 
 def straightened(x: FloatArray, columns: FloatArray, lengths: FloatArray) -> tuple[FloatArray, float]:
-    """x less what `columns` follow of it, and ln det of their normal matrix when each is divided by its length."""
+    """What `columns` do not follow of x, and ln det of their normal matrix when each is divided by its length."""
     a = columns / lengths[:, None]
     values, vectors = np.linalg.eigh(a @ a.T)
     known = values > 1e-12 * values[-1]

@@ -16,9 +16,9 @@ from .models import FloatArray, Mask
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Rows at `time` (−1 is the start of the run), each with white noise of variance `white`; the level gathers a variance of `rate` per time.
+    """Rows at `time` (−1 is the start of the run), each with white noise of variance `white`.
 
-    All in units of a common variance. `gain` and `spread` follow from them: how much of a row's surprise is taken
+    The level gathers a variance of `rate` per time. All in units of a common variance. `gain` and `spread` follow from them: how much of a row's surprise is taken
     for the level's, and the standard deviation of that surprise.
     """
 

@@ -49,7 +49,16 @@ def independent_rows(fit: BandFit) -> float:
 
 def reasons_against(e: Evidence) -> tuple[str, ...]:
     """Every reason to refuse, most telling first; empty if two bands may be claimed."""
-    rules = (_one_is_enough, _weak_field, _not_bands, _repeated, _only_near_zero, _two_answers, _uncertain, _not_converged)
+    rules = (
+        _one_is_enough,
+        _weak_field,
+        _not_bands,
+        _repeated,
+        _only_near_zero,
+        _two_answers,
+        _uncertain,
+        _not_converged,
+    )
     return tuple(reason for rule in rules if (reason := rule(e)))
 
 

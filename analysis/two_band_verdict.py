@@ -1,11 +1,9 @@
 """One sweep on its way from starts to a verdict on two bands."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
 from .models import ELEMENTARY_CHARGE_C, FloatArray, Mask
 from .transport_data import Sweep, joined
@@ -16,6 +14,7 @@ from .two_band_profile import profile_interval
 from .two_band_result import BAND_KEYS, TransportCurve, TwoBandResult, refused
 from .two_band_spread import dependence, descriptions, found_gain, windows
 from .two_band_start import loop_starts, ordered, rough_noise, rough_slopes, search
+from .two_band_values import derived_values, one_band_values, text_of
 
 PROFILE_FROM = 0.05  # of ln n or ln µ: below it the quadratic interval and the likelihood's are the same
 MOMENT_GAIN = 14.0  # in χ², for the two parameters of a paramagnetic S-shape
@@ -75,7 +74,7 @@ class TwoBandAnalysis:
             EstimateStatus.NOT_RESOLVED, self._temperature(), joined(reasons, self.measured.notes), {},
             f"not resolved: {reasons[0]}", self.measured.rows,
         )  # fmt: skip
-        one_band, one_covariance = _one_values(one, self.field_scale_u)
+        one_band, one_covariance = one_band_values(one, self.field_scale_u)
         if bic >= LEAST_BIC:
             one_band, one_covariance = {}, np.full((2, 2), np.nan)
         return TwoBandResult(
@@ -177,14 +176,14 @@ class TwoBandAnalysis:
             if fit.u(k) > PROFILE_FROM:
                 u[k] = (intervals[key][1] - intervals[key][0]) / 3.92
         values = {key: Measured(float(best[k]), float(u[k])) for k, key in enumerate(BAND_KEYS)}
-        values |= _derived(fit.logs, total) | self._nuisances(fit) | self._temperature()
+        values |= derived_values(fit.logs, total) | self._nuisances(fit) | self._temperature()
         budget = {
             f"{key}: {source}": float(part[k] * best[k])
             for k, key in enumerate(BAND_KEYS)
             for source, part in spread.parts(fit, self.field_scale_u).items()
         }
         notes = joined(spread.sentences(fit), self.measured.notes)
-        estimate = Estimate(EstimateStatus.RESOLVED, values, notes, budget, _text(values), self.measured.rows)
+        estimate = Estimate(EstimateStatus.RESOLVED, values, notes, budget, text_of(values), self.measured.rows)
         scale = u / np.sqrt(np.diag(total))
         return TwoBandResult(
             estimate, total * scale[:, None] * scale, intervals, delta_bic=bic, carriers=self.carriers,
@@ -268,49 +267,3 @@ def _compared(problem: BandProblem, model: Model, start: FloatArray, fit: BandFi
     if rough is None or rough.converged or rough.chi2 - fit.chi2 > HOPELESS:
         return rough
     return problem.fit(model, rough.p, fit.noise)
-
-
-def _derived(logs: FloatArray, covariance: FloatArray) -> dict[str, Measured]:
-    """Totals and limits of the bands, by propagation with all correlations."""
-
-    def sums(x: FloatArray) -> tuple[float, float, float]:
-        n, mu = np.exp(x[0::2]), np.exp(x[1::2])
-        e = ELEMENTARY_CHARGE_C
-        return float(n.sum()), e * float((n * mu).sum()), e * float((n * mu**2).sum())
-
-    formulas: dict[str, Callable[[FloatArray], float]] = {
-        "density_total_per_m2": lambda x: sums(x)[0],
-        "sheet_resistance_ohm": lambda x: 1.0 / sums(x)[1],
-        "slope_at_zero_ohm_per_T": lambda x: sums(x)[2] / sums(x)[1] ** 2,
-        "slope_at_infinity_ohm_per_T": lambda x: 1.0 / (ELEMENTARY_CHARGE_C * sums(x)[0]),
-    }
-    found: dict[str, Measured] = {}
-    for key, formula in formulas.items():
-        steps = 1e-5 * np.eye(logs.size)
-        gradient = np.array([(formula(logs + h) - formula(logs - h)) / 2e-5 for h in steps])
-        found[key] = Measured(formula(logs), float(np.sqrt(max(gradient @ covariance @ gradient, 0.0))))
-    return found
-
-
-def _one_values(one: BandFit, field_scale_u: float) -> tuple[dict[str, Measured], FloatArray]:
-    """n, µ and R_s of one band, and the covariance of n and µ."""
-    covariance = one.covariance[:2, :2] + field_scale_u**2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
-    n, mu = (float(x) for x in np.exp(one.logs))
-    sheet = 1.0 / (ELEMENTARY_CHARGE_C * n * mu)
-    u_n, u_mu = (float(x) for x in np.sqrt(np.diag(covariance)))
-    values = {
-        "density_per_m2": Measured(n, n * u_n),
-        "mobility_m2_per_Vs": Measured(mu, mu * u_mu),
-        "sheet_resistance_ohm": Measured(sheet, sheet * float(np.sqrt(max(covariance.sum(), 0.0)))),
-    }
-    return values, covariance * np.outer([n, mu], [n, mu])
-
-
-def _text(values: dict[str, Measured]) -> str:
-    density, mobility = ("10¹³ cm⁻²", 1e-17), ("cm²/Vs", 1e4)
-    units = (("n1", *density), ("µ1", *mobility), ("n2", *density), ("µ2", *mobility))
-    parts = [
-        f"{name} = {format_measured(values[key], unit, factor)}"
-        for key, (name, unit, factor) in zip(BAND_KEYS, units, strict=True)
-    ]
-    return ", ".join(parts)

@@ -1,9 +1,9 @@
-"""How often the intervals of the two-band fit cover, on synthetic sweeps of several classes.
+"""How often the intervals of the fits of two bands and of one band cover, on synthetic sweeps of several classes.
 
     python benchmarks/two_band.py [seeds per class] [class ...]
 
-Per class: sweeps claimed, and for each of n1, µ1, n2, µ2 the 95 % coverage, mean and RMS of (estimate − truth)/u, the
-median relative u and the RMS error in units of the Cramér-Rao bound with all nuisances of the model free.
+Per class: sweeps claimed, and for each of n1, µ1, n2, µ2 (classes `single`: n, µ, R_s) the 95 % coverage, mean and RMS
+of (estimate − truth)/u, the median relative u and the RMS error in units of the statistical part of u.
 """
 
 import os
@@ -17,6 +17,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402
+from remanence.analysis.single_band import analyze_single_band  # noqa: E402
 from remanence.analysis.two_band import analyze_two_band  # noqa: E402
 from remanence.analysis.two_band_result import BAND_KEYS  # noqa: E402
 
@@ -48,9 +49,37 @@ CLASSES = {
     },
     "µ2 B = 0.3": {**SEVEN, "turns_T": (0.0, 3.0, -3.0, 3.0, 0.0), "step_T": 0.01},
 }  # fmt: skip
+ONE = {**SEVEN, "densities_per_m2": (2.3e17,), "mobilities_m2_per_Vs": (0.03,)}
+SINGLE = {
+    "single, ±7 T": ONE,
+    "single, lag, drift, cusp": {**ONE, "delay_s": 1.2, "drift_ohm": 0.3, "localization": 0.005},
+    "single, correlated noise": {**ONE, "correlation": 0.8},
+    "single, random walk": {**ONE, "noise_ohm": 0.01, "walk_ohm": 0.003},
+    "single, ±1 T, 1 mT/s": {**ONE, "turns_T": (1.0, -1.0, 1.0), "step_T": 0.004},
+    "single, but two bands": SEVEN,
+}
+
+
+def one_band(name, seed):
+    truth = runs.draw(seed, base=replace(runs.Truth(), **SINGLE[name]))
+    result = analyze_single_band(runs.frame(truth))
+    if not result.resolved:
+        return seed, result.estimate.text, None
+    n, mu = truth.densities_per_m2[0], truth.mobilities_m2_per_Vs[0]
+    wanted = {"density_per_m2": n, "mobility_m2_per_Vs": mu, "sheet_resistance_ohm": 1.0 / (runs.E_C * n * mu)}
+    rows = []
+    for key, true in wanted.items():
+        m = result.estimate.values[key]
+        stat = result.estimate.budget.get(f"{key}: statistical", m.u)
+        rows.append(
+            ((m.value - true) / m.u, m.u / m.value, (m.value - true) / stat, float(abs(m.value - true) < 1.96 * m.u))
+        )
+    return seed, result.estimate.text, np.array(rows)
 
 
 def one(name, seed):
+    if name in SINGLE:
+        return one_band(name, seed)
     truth = runs.draw(seed, base=replace(runs.Truth(), **CLASSES[name]))
     result = analyze_two_band(runs.frame(truth))
     if not result.resolved:
@@ -73,7 +102,7 @@ def one(name, seed):
 def main():
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     with ProcessPoolExecutor(2) as pool:
-        for name in sys.argv[2:] or CLASSES:
+        for name in sys.argv[2:] or (*CLASSES, *SINGLE):
             done = list(pool.map(partial(one, name), range(seeds), chunksize=5))
             claimed = [row for _, _, row in done if row is not None]
             print(f"{name}: claimed {len(claimed)} of {seeds}", flush=True)
@@ -85,7 +114,7 @@ def main():
             table = np.array(claimed)
             z, relative, in_stat, hit = (table[:, :, k] for k in range(4))
             covered, rms = 100 * (np.abs(z) < 1.96).mean(0), np.sqrt((z**2).mean(0))
-            for k, key in enumerate(("n1", "µ1", "n2", "µ2")):
+            for k, key in enumerate(("n", "µ", "R_s") if name in SINGLE else ("n1", "µ1", "n2", "µ2")):
                 print(
                     f"   {key}: ±1.96 u covers {covered[k]:.1f} %, interval {100 * hit[:, k].mean():.1f} %, "
                     f"z {z[:, k].mean():+.2f} rms {rms[k]:.2f}, u/value {np.median(relative[:, k]):.2e}, "
