@@ -15,6 +15,7 @@ from .models import FloatArray, Mask
 HIGH_SHARE = 0.7
 OTHER_SHARES = (0.6, 0.8, 0.9)
 LEAST_HIGH = 8
+COARSE_SHARE = 0.3  # of what a curve through four points changes of the line through two: what it may leave out itself
 HALF_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 
 
@@ -167,7 +168,17 @@ def _widest(
 ) -> LocalPoint | None:
     """The widest window whose answer agrees with every narrower one's (Lepski's rule), and its spread beyond noise."""
     found: list[tuple[float, float, float]] = []
-    for half in HALF_WIDTHS:
+    coarse_u = 0.0
+    line, cubic = (
+        fit(middle - half, middle + half, degree) if half <= middle <= size - half else None
+        for half, degree in ((1, 1), (2, 3))
+    )
+    if line is not None and cubic is not None:
+        # Where the steps are large the data bend between two points: the curve through four is nearer than the line.
+        found = [cubic[:3]]
+        beyond_noise = max((cubic[0] - line[0]) ** 2 - cubic[1] ** 2 - line[1] ** 2, 0.0)
+        coarse_u = COARSE_SHARE * float(np.sqrt(beyond_noise))
+    for half in HALF_WIDTHS[1 if found else 0 :]:
         first, last = middle - half, middle + half
         if first < 0 or last > size:
             break
@@ -185,4 +196,5 @@ def _widest(
         return None
     value, u, slope = min(found, key=lambda one: one[1])
     apart = [max((v - value) ** 2 - abs(w**2 - u**2), 0.0) for v, w, _ in found if w < 3.0 * u]
-    return LocalPoint(value, u, float(np.sqrt(np.mean(apart))) if apart else 0.0, slope)
+    spread = float(np.mean(apart)) if apart else 0.0
+    return LocalPoint(value, u, float(np.sqrt(spread + coarse_u**2)), slope)

@@ -38,6 +38,12 @@ class Shapeless:
         """Mean of the two crossings, the trapped field given back."""
         return float(0.5 * (self.up.value + self.down.value) + self.trapped_T)
 
+    @property
+    def offset_u_T(self) -> float:
+        """What the offset of the moment leaves open of the loop's centre: it moves both crossings the same way."""
+        offset_u = np.hypot(np.sqrt(self.line.covariance[2, 2]), self.line.model_u[2])
+        return float(offset_u * np.mean([1.0 / end.slope for end in (self.up, self.down)]))
+
     def budget(self) -> dict[str, float]:
         """u(H_C) by source, in tesla."""
         ends = (self.up, self.down)

@@ -64,18 +64,21 @@ def told_by_crossings(local: Shapeless) -> Told:
     parts = local.budget()
     coercive = Measured(local.coercive_T, float(np.sqrt(sum(u**2 for u in parts.values()))))
     common_u = float(np.sqrt(parts["background"] ** 2 + parts["trapped field"] ** 2))
-    up_u, down_u = (float(np.sqrt(end.u**2 + end.window_u**2 + common_u**2)) for end in (local.up, local.down))
+    shared = common_u**2 + local.offset_u_T**2
+    up_u, down_u = (float(np.sqrt(end.u**2 + end.window_u**2 + shared)) for end in (local.up, local.down))
     up, down = local.up.value + local.trapped_T, -(local.down.value + local.trapped_T)
     line_u, line_model = float(np.sqrt(local.line.covariance[0, 0])), float(local.line.model_u[0])
     saturation = Measured(float(local.line.values[0]), float(np.hypot(line_u, line_model)))
     remanent = Measured(local.remanence, local.remanence_u)
     covariance = np.diag([up_u**2, down_u**2, saturation.u**2, remanent.u**2])
-    covariance[0, 1] = covariance[1, 0] = -(common_u**2)
+    # A background slope and trapped flux open or close the loop, an offset moves it.
+    covariance[0, 1] = covariance[1, 0] = local.offset_u_T**2 - common_u**2
+    centre_u = 0.5 * float(np.sqrt(covariance[0, 0] + covariance[1, 1] + 2.0 * covariance[0, 1]))
     values = {
         "coercive_field_T": coercive,
         "coercive_up_T": Measured(up, up_u),
         "coercive_down_T": Measured(down, down_u),
-        "loop_centre_T": Measured(0.5 * (up + down), 0.5 * float(np.sqrt(up_u**2 + down_u**2 - 2.0 * common_u**2))),
+        "loop_centre_T": Measured(0.5 * (up + down), centre_u),
         "trapped_field_T": Measured(local.trapped_T, local.trapped_u_T),
     }
     if local.raw_coercive_T is not None:

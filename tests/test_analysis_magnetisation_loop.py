@@ -10,6 +10,7 @@ import pytest
 from remanence.analysis.magnetisation_average import average
 from remanence.analysis.magnetisation_data import legs_by_turns, points_of
 from remanence.analysis.magnetisation_fit import LoopProblem, Priors, solve
+from remanence.analysis.magnetisation_local import value_at
 from remanence.analysis.magnetisation_loop import analyze_magnetisation_loop
 from remanence.analysis.magnetisation_model import DOWN, LOG_SCALE, LOG_WIDTH, SATURATION, SIZE, SLOPE, UP
 from remanence.analysis.magnetisation_noise import against_neighbours
@@ -248,6 +249,29 @@ def test_a_rock_in_an_electromagnet_is_measured_whatever_its_shape():
         for key, truth in zip((KEYS[2], KEYS[3], KEYS[0]), (saturation, remanence, coercive), strict=True):
             assert abs(values[key].value - truth) < 4.0 * values[key].u + 0.002 * truth, (seed, key)
             assert values[key].u < 0.1 * truth
+
+
+@pytest.mark.parametrize("name", squid_runs.ROCKS)
+def test_the_makers_numbers_of_a_wasp_waist_or_a_pot_belly_are_met(name):
+    for seed in range(2):
+        frame, truth = squid_runs.rock_of(name, seed)
+        estimate = analyze_magnetisation_loop(frame).estimate
+        assert estimate.status is EstimateStatus.RESOLVED, estimate.text
+        for key, true, share in zip((KEYS[2], KEYS[3], KEYS[0]), truth, (0.05, 0.02, 0.02), strict=True):
+            assert estimate.values[key].value == pytest.approx(true, rel=share), (seed, key)
+            assert estimate.values[key].u < 0.05 * true
+
+
+def test_where_steps_are_large_the_value_at_zero_field_follows_the_bend_between_two_points():
+    """Steps of 10 mT over a bend of 10 mT: the line through two points is 2 % low, with a σ of 0.2 %."""
+    x = np.arange(-0.095, 0.1, 0.01)
+    bent = 0.2 * np.arctan(x / 0.01) + 0.5 * np.tanh((x - 0.008) / 0.02)
+    found = value_at(x, bent, np.full(x.size, 1e-3), 0.0)
+    true = 0.5 * np.tanh(-0.4)
+    by_line = abs(np.interp(0.0, x, bent) - true)
+    assert by_line > 0.02 * abs(true)
+    assert abs(found.value - true) < 0.5 * by_line
+    assert abs(found.value - true) < 2.0 * np.hypot(found.u, found.window_u)
 
 
 def micromag(path):
