@@ -149,7 +149,7 @@ def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: p
         asked = [part for resource in resources for part in ("--resources", resource)]
         assert CliRunner().invoke(main.app, [*commands[0].split(), *asked]).exit_code == 0
         said = CliRunner().invoke(main.app, commands[1].split())
-        assert "NOT READY: look at magnet guard." in said.output
+        assert "NOT READY: look at magnet guard, HallLoop." in said.output
         proposed = (tmp_path / "station.toml").read_text(encoding="utf-8")
         guard = STATION[STATION.index("[guard.magnet]") :]
         (tmp_path / "station.toml").write_text(

@@ -43,9 +43,10 @@ def test_a_lost_reply_and_a_quench_come_when_they_were_planned(
         clock.sleep(60.0 - clock.now())
         field.poll()
         field.sweep_to(0.5, 2e-3)
-        clock.sleep(150.0 - clock.now())
+        while clock.now() < 150.0:
+            clock.sleep(2.0)
+            field.poll()
         thermometer.check_identity()
-        field.poll()
         assert field.read_field().field_T > 0.05
         clock.sleep(165.0 - clock.now())
         with pytest.raises(DeadlineError):

@@ -330,7 +330,8 @@ def test_a_second_client_is_turned_away_and_may_come_when_the_first_has_gone(rig
     assert first.get_chamber() == "Purged and Sealed"
     onlooker = rig.client()
     assert onlooker.is_server_running()
-    assert onlooker.get_server_status() == "idle"  # what the real one tells a client that has not started
+    # What the real one tells a client that has not started. The client waits a moment only: a busy computer may need more.
+    assert "idle" in (onlooker.get_server_status() for _ in range(20))
     first.close_client()
     with rig.client() as third:
         assert third.get_chamber() == "Purged and Sealed"
