@@ -17,6 +17,7 @@ from .temperature_branches import Branch
 from .whitening import fit_linear
 
 LEAST_RATIO = 0.02
+ABOUT_EQUAL, LEAST_EQUAL = 6.0, 20  # neighbours' scatters between branches, and rows, to learn their noise from
 LEAST_SIGMA = 3.0
 FALSE_CLAIMS = 0.01  # of curves that agree
 ROWS = 5  # of a running mean
@@ -147,8 +148,12 @@ def _memory(standard: FloatArray) -> float:
     """How much more the mean of five rows scatters than rows of their neighbours' scatter would make it (at least 1).
 
     `standard` is in units of what neighbours scatter. What a smooth curve leaves of it tells the noise that neighbours
-    share, which their differences do not show.
+    share, which their differences do not show. Only where the branches about agree: elsewhere nothing is so smooth.
     """
+    level = np.convolve(standard, np.full(ROWS, 1.0 / ROWS), mode="same")
+    standard = standard[np.abs(level) < ABOUT_EQUAL]
+    if standard.size < LEAST_EQUAL:
+        return 1.0
     order = int(np.clip(standard.size // 12, 1, 8))
     x = np.linspace(-1.0, 1.0, standard.size)
     try:
