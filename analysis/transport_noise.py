@@ -15,7 +15,6 @@ from .transport_walk import Walk
 
 MOST_ORDER = 8
 LEAST_GROUP = 40  # rows that know their own noise
-WALK_GAIN = 8.0  # in −2 ln likelihood, for a walk to be believed
 WALK_RATES = tuple(10.0**k for k in range(-6, 2))  # variance gathered per row, in a row's white variance
 
 
@@ -68,7 +67,7 @@ class Whitening:
         return Whitening(int(keep.sum()), tuple(groups), None if self.walk is None else self.walk.part(keep))
 
     def cost(self, residual: FloatArray, columns: FloatArray) -> float:
-        """−2 ln of the restricted likelihood of `residual`, of which `columns` were fitted.
+        """BIC of this noise for `residual`, of which `columns` were fitted, by the restricted likelihood.
 
         Restricted (Patterson and Thompson, Biometrika 58, 545 (1971)): a fit straightens what its columns can follow,
         and the plain likelihood takes that for quiet.
@@ -80,6 +79,8 @@ class Whitening:
             old = np.zeros(group.rows.size, dtype=bool)
             old[p:] = group.run[p:] == group.run[: group.run.size - p]
             out += 2.0 * float(np.log(np.where(old, group.sigma, group.marginal)).sum())
+        count = sum(group.phi.size for group in self.groups) + (self.walk is not None)
+        out += count * float(np.log(max(self.size, 2)))
         return out if self.walk is None else out + 2.0 * float(np.log(self.walk.spread).sum())
 
     @property
@@ -129,7 +130,7 @@ def noise_of(
     on the run's span from −1 to 1.
     """
     plain = whitening_of(residual, run, coarse, spent, order=order)
-    best, least = plain, plain.cost(residual, columns) - WALK_GAIN
+    best, least = plain, plain.cost(residual, columns)
     step = np.abs(np.diff(time, append=time[-1:]))
     unit = float(np.median(step))
     if unit <= 0.0 or residual.size < LEAST_GROUP:

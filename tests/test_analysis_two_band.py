@@ -1,5 +1,6 @@
 """One band, two bands, and where the second one ends: what is recovered, how honestly, and what is refused."""
 
+import functools
 import re
 import sys
 from dataclasses import replace
@@ -25,6 +26,7 @@ E_C = 1.602176634e-19
 PAGE = Path(__file__).parents[1] / "docs" / "analysis" / "two-band.md"
 FIFTEEN = runs.Truth(step_T=0.06, row_s=6.0)
 SEVEN = runs.Truth(turns_T=(0.0, 7.0, -7.0, 7.0, 0.0), step_T=0.04)
+FOURTEEN = runs.Truth(turns_T=(0.0, 14.0, -14.0, 14.0, 0.0), step_T=0.08, noise_ohm=0.1)
 ONE = replace(SEVEN, densities_per_m2=(2.3e17,), mobilities_m2_per_Vs=(0.03,))
 
 
@@ -39,6 +41,12 @@ def deviations(truth, **options):
     assert result.resolved, result.estimate.text
     values = result.estimate.values
     return np.array([(values[key].value - true) / values[key].u for key, true in truth_of(truth).items()])
+
+
+@functools.cache
+def usual():
+    """The result of SEVEN, which several tests look at."""
+    return analyze_two_band(runs.frame(SEVEN))
 
 
 # The formulas
@@ -99,9 +107,9 @@ def test_densities_and_mobilities_are_recovered_within_three_standard_errors(cha
 
 
 def test_the_interval_covers_the_truth_and_is_not_needlessly_wide():
-    z = np.array([deviations(runs.draw(seed, base=SEVEN)) for seed in range(12)])
-    assert (np.abs(z) < 1.96).mean() >= 0.85
-    assert np.abs(z.mean(axis=0)).max() < 0.8
+    z = np.array([deviations(runs.draw(seed, base=FOURTEEN)) for seed in range(20)])
+    assert (np.abs(z) < 1.96).mean() >= 0.88
+    assert np.abs(z.mean(axis=0)).max() < 0.7
     assert 0.6 < np.sqrt((z**2).mean()) < 1.35
 
 
@@ -147,11 +155,48 @@ def test_hall_voltage_with_a_given_sheet_resistance_is_fitted():
     ],
 )
 def test_two_bands_that_are_not_separable_are_refused_with_the_reason(truth, reason):
-    for seed in (1, 2):
-        result = analyze_two_band(runs.frame(replace(truth, seed=seed)))
-        assert result.estimate.status is EstimateStatus.NOT_RESOLVED
-        assert reason in result.estimate.reasons[0]
-        assert not set(BAND_KEYS) & set(result.estimate.values)
+    result = analyze_two_band(runs.frame(replace(truth, step_T=2.5 * truth.step_T, seed=1)))
+    assert result.estimate.status is EstimateStatus.NOT_RESOLVED
+    assert reason in result.estimate.reasons[0]
+    assert not set(BAND_KEYS) & set(result.estimate.values)
+
+
+def test_what_no_band_explains_is_refused_rather_than_put_into_the_bands():
+    """A linear magnetoresistance of 1 % up to 7 T: two bands fit it to 0.02 Ω, with densities wrong by many u."""
+    truth = replace(SEVEN, magnetoresistance_per_T=0.0015, step_T=0.08)
+    result = analyze_two_band(runs.frame(truth))
+    assert result.estimate.status is EstimateStatus.NOT_RESOLVED
+    assert "in R_xx that is the same up and down" in result.estimate.text
+    assert not set(BAND_KEYS) & set(result.estimate.values)
+
+
+def test_a_misfit_that_is_known_by_its_shifts_widens_the_uncertainty():
+    """R_xx that is 2 % off: windows and a free length over width say so, and u holds the truth."""
+    frame = runs.frame(SEVEN)
+    frame["R_xx_ohm"] *= 1.02
+    result = analyze_two_band(frame)
+    assert any("check length over width" in reason for reason in result.estimate.reasons)
+    beyond = 0.0
+    for key, true in truth_of(SEVEN).items():
+        measured, budget = result.estimate.values[key], result.budget(key)
+        assert abs(measured.value - true) < 3.0 * measured.u, key
+        assert np.hypot(budget["window"], budget["model"]) > budget["statistical"], key
+        beyond = max(beyond, abs(measured.value - true) / budget["statistical"])
+    assert beyond > 4.0
+
+
+def test_where_the_likelihood_is_no_parabola_the_interval_follows_it():
+    """µ1 falls further than it rises: neither ±1.96 u nor the same of the logarithm, which is longer upwards."""
+    result = analyze_two_band(runs.frame(replace(SEVEN, noise_ohm=8.0, seed=3)))
+    arms = {}
+    for key, true in truth_of(SEVEN).items():
+        low, high = result.intervals_95[key]
+        value, u = result.estimate.values[key].value, result.estimate.values[key].u
+        assert low < true < high, key
+        assert high - low == pytest.approx(3.92 * u, rel=0.05), key
+        arms[key] = (high - value) / (value - low)
+    assert arms["mobility_1_m2_per_Vs"] < 0.8
+    assert arms["density_2_per_m2"] > 1.2
 
 
 def test_where_one_band_is_enough_its_values_are_kept():
@@ -163,7 +208,7 @@ def test_where_one_band_is_enough_its_values_are_kept():
 
 
 def test_the_sign_of_the_hall_voltage_is_the_carriers():
-    assert analyze_two_band(runs.frame(SEVEN)).carriers == "electrons"
+    assert usual().carriers == "electrons"
     assert analyze_two_band(runs.frame(replace(SEVEN, sign=-1.0))).carriers == "holes"
 
 
@@ -178,13 +223,12 @@ def test_length_over_width_and_its_uncertainty_go_into_the_answer():
 
 
 def test_the_same_rows_give_the_same_answer():
-    frame = runs.frame(SEVEN)
-    assert analyze_two_band(frame).estimate == analyze_two_band(frame.copy()).estimate
+    assert usual().estimate == analyze_two_band(runs.frame(SEVEN)).estimate
 
 
 def test_bad_rows_are_skipped_and_counted_and_change_little():
     frame = runs.frame(SEVEN)
-    clean = analyze_two_band(frame).estimate.values
+    clean = usual().estimate.values
     dirty = frame.copy()
     rng = np.random.default_rng(5)
     at = rng.choice(np.arange(20, len(frame) - 20, 4), 60, replace=False)
@@ -196,7 +240,7 @@ def test_bad_rows_are_skipped_and_counted_and_change_little():
     dirty.loc[at[40:], "R_xy_ohm"] += 5.0
     result = analyze_two_band(dirty)
     assert any(reason.startswith("40 of ") for reason in result.estimate.reasons)
-    assert any("lone wild readings" in reason for reason in result.estimate.reasons)
+    assert any(reason.startswith("20 rows were dropped") for reason in result.estimate.reasons)
     for key in BAND_KEYS:
         assert abs(result.estimate.values[key].value - clean[key].value) < 2.0 * clean[key].u
 
@@ -228,19 +272,31 @@ def test_bad_input_is_told_in_one_sentence():
         {"turns_T": (7.0, -7.0)},
         {"turns_T": (1.0, -1.0, 1.0), "step_T": 0.004},
         {"correlation": 0.7},
+        {"walk_ohm": 0.01},
     ],
 )
 def test_one_band_is_recovered_from_a_hysteretic_sample(change):
-    for seed in (1, 2):
-        truth = runs.draw(seed, base=replace(ONE, **change))
-        result = analyze_single_band(runs.frame(truth))
-        assert result.resolved, result.estimate.text
-        density, mobility = (result.estimate.values[key] for key in ("density_per_m2", "mobility_m2_per_Vs"))
-        assert abs(density.value - truth.densities_per_m2[0]) < 3.0 * density.u
-        assert abs(mobility.value - truth.mobilities_m2_per_Vs[0]) < 3.0 * mobility.u
-        assert density.u < 1e-3 * density.value
-        assert result.carriers == ("holes" if truth.sign < 0 else "electrons")
-        assert result.covariance[0, 1] < 0.0
+    truth = runs.draw(1, base=replace(ONE, **change))
+    result = analyze_single_band(runs.frame(truth))
+    assert result.resolved, result.estimate.text
+    density, mobility = (result.estimate.values[key] for key in ("density_per_m2", "mobility_m2_per_Vs"))
+    assert abs(density.value - truth.densities_per_m2[0]) < 3.0 * density.u
+    assert abs(mobility.value - truth.mobilities_m2_per_Vs[0]) < 3.0 * mobility.u
+    assert density.u < 1e-3 * density.value
+    assert result.carriers == ("holes" if truth.sign < 0 else "electrons")
+    assert result.covariance[0, 1] < 0.0
+
+
+def test_a_voltage_that_walks_is_in_the_uncertainty_of_one_band():
+    """The walk gathers ten times a row's noise; a fit that takes it for noise of rows is wrong by several u."""
+    base = replace(ONE, turns_T=(7.0, -7.0, 7.0), noise_ohm=0.01, walk_ohm=0.003)
+    z = []
+    for seed in range(12):
+        truth = runs.draw(seed, base=base)
+        density = analyze_single_band(runs.frame(truth)).estimate.values["density_per_m2"]
+        z.append((density.value - truth.densities_per_m2[0]) / density.u)
+    assert np.abs(z).max() < 3.3
+    assert 0.5 < np.sqrt(np.mean(np.square(z))) < 1.5
 
 
 def test_the_loop_does_not_make_the_slope():
@@ -281,13 +337,12 @@ def test_a_flat_hall_voltage_has_no_density():
 
 # A series of temperatures
 
-COLD = replace(SEVEN, turns_T=(0.0, 14.0, -14.0, 14.0, 0.0), step_T=0.08, noise_ohm=0.1)
-TEMPERATURES_K = (2.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 120.0)
+TEMPERATURES_K = (2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 
 
 @pytest.fixture(scope="module")
 def sweeps():
-    truths = [runs.at_temperature(kelvin, base=replace(COLD, seed=k)) for k, kelvin in enumerate(TEMPERATURES_K)]
+    truths = [runs.at_temperature(kelvin, base=replace(FOURTEEN, seed=k)) for k, kelvin in enumerate(TEMPERATURES_K)]
     return truths, [analyze_two_band(runs.frame(truth)) for truth in truths]
 
 
@@ -304,7 +359,11 @@ def test_a_series_shows_two_bands_below_and_one_above_the_crossover(sweeps):
     for truth, row in zip(truths, frame.itertuples(), strict=True):
         if row.bands == 2:
             assert abs(row.density_total_per_m2 - 2.3e17) < 3.5 * row.u_density_total_per_m2
-            assert -1.0 < row.correlation_n1_n2 < 1.0
+            # Far above µ2 B = 1 each band is seen by itself; near the crossover only their sum is.
+            if truth.temperature_K >= 20.0:
+                assert row.correlation_n1_n2 < -0.8
+            else:
+                assert abs(row.correlation_n1_n2) < 0.3
         elif row.bands == 1:
             assert abs(row.density_per_m2 / 2.3e17 - 1.0) < 0.02
             assert row.correlation_n_mu < -0.5
@@ -359,7 +418,7 @@ def draw(results):
     order = np.argsort(curve.field_T)
     field = curve.field_T[order]
     slope = values["slope_at_zero_ohm_per_T"].value
-    level = float(np.mean(curve.r_xy_fit_ohm))
+    level = float(np.median((curve.r_xy_fit_ohm - slope * curve.field_T)[np.abs(curve.field_T) < 0.5]))
     some = order[::12]
     hall.plot(
         curve.field_T[some],
