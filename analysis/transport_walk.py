@@ -18,8 +18,8 @@ from .models import FloatArray, Mask
 class Walk:
     """Rows at `time` (−1 is the start of the run), each with white noise of variance `white`.
 
-    The level gathers a variance of `rate` per time. All in units of a common variance. `gain` and `spread` follow from them: how much of a row's surprise is taken
-    for the level's, and the standard deviation of that surprise.
+    The level gathers a variance of `rate` per time. All in units of a common variance. `gain` and `spread` follow from
+    them: how much of a row's surprise is taken for the level's, and the standard deviation of that surprise.
     """
 
     time: FloatArray
