@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..core.quantities import format_measured
 from ..core.records import Estimate, EstimateStatus, Measured
+from .magnetisation_approach import slow_tail
 from .magnetisation_average import Averaged, average
 from .magnetisation_control import subtract_control
 from .magnetisation_data import LoopPoints, points_of, spread_K
@@ -181,10 +182,14 @@ class _Judged:
         evidence = weigh_alternatives(self.problem, averaged.fit)
         local = None
         wrong = together(averaged.fit.residual, self.problem.field_T, self.leg)
-        if wrong:
+        # Two reversals, or a long tail of one: both describe an algebraic tail nearly, with too small a moment.
+        suspected = wrong or averaged.fit.model.shape == "double"
+        coercive_T, width_T = averaged.value("coercive"), averaged.value("width")
+        tail = slow_tail(self.problem, averaged.fit, coercive_T, width_T, suspected=suspected)
+        if wrong or tail is not None:
             # Points that a wrong shape refuses are good points: none is refused here.
             plain = solve(self.problem, averaged.fit.model.shape, averaged.fit.p, robust=False)
-            local = shapeless(plain, self.problem, self.leg)
+            local = shapeless(plain, self.problem, self.leg, tail)
         told = told_by_shape(averaged) if local is None else told_by_crossings(local)
         coercive = told.values["coercive_field_T"]
         reasons = reasons_against(evidence, told.values, told.moments["saturation"])

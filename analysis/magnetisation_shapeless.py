@@ -32,6 +32,7 @@ class Shapeless:
     trapped_u_T: float
     raw_coercive_T: float | None
     closed: LoopFit | None
+    slow: bool  # whether `closed` is from a description with a 1/H tail
 
     @property
     def coercive_T(self) -> float:
@@ -59,8 +60,11 @@ class Shapeless:
         }
 
 
-def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless | None:
-    """The numbers of the data alone, but for a paramagnet's curvature; None when a branch has no crossing."""
+def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray, tail: LoopFit | None = None) -> Shapeless | None:
+    """The numbers of the data alone, but for a paramagnet's curvature; None when a branch has no crossing.
+
+    `tail` is what lies under a film that saturates slowly, where that is known.
+    """
     kept = ~spikes(fit.residual, problem.field_T, leg)
     field_T, direction = problem.field_T[kept], problem.direction[kept]
     noise = noise_from_neighbours(fit.residual[kept], field_T, leg[kept])
@@ -77,8 +81,8 @@ def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless 
     if ends is None:
         return None
     trapped_T, trapped_u_T = problem.priors.trapped_T, problem.priors.trapped_u_T
-    closed = None
-    if problem.paramagnet or trapped_u_T > 0.0:
+    closed = tail
+    if closed is None and (problem.paramagnet or trapped_u_T > 0.0):
         closed = _closed(fit, problem, leg, 0.5 * (ends[0].value + ends[1].value))
     if closed is not None:
         film = problem.moment[kept] - closed.model.background(closed.p, field_T, direction)
@@ -112,6 +116,7 @@ def shapeless(fit: LoopFit, problem: LoopProblem, leg: FloatArray) -> Shapeless 
         trapped_u_T=trapped_u_T,
         raw_coercive_T=None if raw is None else 0.5 * (raw[0].value + raw[1].value),
         closed=closed,
+        slow=tail is not None,
     )
 
 

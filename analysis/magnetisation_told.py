@@ -84,6 +84,10 @@ def told_by_crossings(local: Shapeless) -> Told:
     if local.raw_coercive_T is not None:
         values["uncorrected_coercive_field_T"] = Measured(local.raw_coercive_T, max(parts["statistical"], 1e-9))
     notes = ["no branch shape fits: the crossings, the values at zero field and the high-field line are reported"]
+    if local.slow:
+        notes.append(
+            "the film saturates slowly, as 1/H: tail, substrate and trapped flux are told apart as far as they can be"
+        )
     if local.line.open_loop:
         notes.append(
             "the loop is still open at 70 % of its largest field: the slope is that of the legs on their way from "

@@ -89,6 +89,18 @@ def split(frame):
     return frame.assign(leg=legs_by_turns(frame.field_T.to_numpy())).groupby("leg")
 
 
+def test_a_film_that_saturates_slowly_is_not_given_too_small_a_moment():
+    """Its 1/H tail looks like more substrate, and like flux trapped in the magnet: both are left open."""
+    for seed in (10_002, 10_004, 10_011):
+        sample, result = analyzed("tails", seed)
+        values, truth = result.estimate.values, squid_runs.truth(sample)
+        assert result.method == "crossings"
+        assert any("slowly" in reason for reason in result.estimate.reasons)
+        for key in KEYS:
+            assert abs(values[key].value - truth[key]) < 3.0 * values[key].u, (seed, key)
+        assert values["saturation_moment_Am2"].u < 0.05 * truth["saturation_moment_Am2"]
+
+
 def test_a_soft_film_whose_coercivity_trapped_flux_could_make_is_refused():
     soft = Sample(coercive_Oe=10.0, width_Oe=60.0, trapped_Oe=25.0, slope_emu_per_Oe=2e-10)
     result = analyze_magnetisation_loop(squid_runs.run(soft, 2))
