@@ -126,7 +126,7 @@ def test_a_signal_holds_the_magnet_and_says_where_the_field_is(tmp_path: Path, n
     child = start("demo", "--headless", "--speed", "300", "--root", "d", cwd=tmp_path)
     begun(child)
     child.send_signal(number)
-    _, said = child.communicate(timeout=120)
+    _, said = child.communicate(timeout=60)
     assert child.returncode == code
     assert re.search(r"The magnet holds at \+\d\.\d{4} T", said)
     kept = read_run(run_folder(tmp_path))
